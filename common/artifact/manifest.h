@@ -1,0 +1,92 @@
+// Manifest: what an artifact holds, by content hash, signed as one. Value; any thread.
+//
+// An artifact is a manifest plus its pages. A page is 1 byte to kMaxPageBytes of stored weights,
+// named by its SHA-256; a tensor is a list of segments, each a run of whole stored rows inside one
+// page (kernels/ops/format.h gives the layouts). Small vectors share a page; a matrix is cut into
+// row groups. Segments start at multiples of 64 bytes inside their page, so a mapped page is
+// computed on in place. The byte format: schemas/artifact.capnp and schemas/README.md.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/artifact/model_config.h"
+#include "common/base/bytes.h"
+#include "common/base/digest.h"
+#include "common/base/ids.h"
+#include "common/base/result.h"
+#include "kernels/ops/format.h"
+
+namespace skein {
+
+inline constexpr std::uint32_t kTargetPageBytes = 128 * 1024;  // row groups aim at this
+inline constexpr std::uint32_t kMaxPageBytes =
+    256 * 1024;  // a single stored tile/row may not exceed it
+inline constexpr std::uint32_t kSegmentAlignment = 64;
+inline constexpr std::uint32_t kMaxPages = 1U << 20;
+inline constexpr std::uint32_t kMaxTensors = 1U << 16;
+inline constexpr std::uint32_t kMaxManifestBytes = 64U << 20;
+
+struct PageEntry {
+  Digest digest;
+  std::uint32_t bytes = 0;
+  friend bool operator==(const PageEntry&, const PageEntry&) = default;
+};
+
+struct Segment {
+  std::uint32_t page = 0;       // index into Manifest::pages
+  std::uint32_t offset = 0;     // within the page, multiple of 64
+  std::uint32_t first_row = 0;  // of the stored matrix
+  std::uint32_t rows = 0;
+  friend bool operator==(const Segment&, const Segment&) = default;
+};
+
+struct TensorEntry {
+  std::string name;                  // official RWKV name, e.g. "blocks.0.att.receptance.weight"
+  std::vector<std::uint32_t> shape;  // as in the checkpoint, e.g. {1, 1, 256}
+  Format format = Format::kF32;
+  Layout layout = Layout::kRows;
+  bool transposed = false;  // stored as the transpose of the checkpoint's 2-d shape
+  std::uint32_t rows = 0;   // of the stored matrix (vectors: 1)
+  std::uint32_t cols = 0;
+  std::vector<Segment> segments;  // in row order, covering [0, rows) without gap or overlap
+  friend bool operator==(const TensorEntry&, const TensorEntry&) = default;
+};
+
+// The vocabulary travels as ordinary pages: its file's bytes, cut into runs of kTargetPageBytes.
+struct TokenizerEntry {
+  std::string kind;  // "rwkv-world": vocabulary file, greedy longest match; "" = none
+  std::uint64_t bytes = 0;
+  std::vector<std::uint32_t> pages;
+  friend bool operator==(const TokenizerEntry&, const TokenizerEntry&) = default;
+};
+
+struct Manifest {
+  std::uint32_t format_version = 1;
+  std::string name;     // for people: "skein-ref"
+  std::string version;  // for people: "v2"
+  ModelConfig config;
+  TokenizerEntry tokenizer;
+  std::string chat_template;            // empty = RWKV World's "User: ...\n\nAssistant:"
+  std::string grid_id;                  // quantization grid (issue 5 freezes it); "" = unquantized
+  std::optional<Digest> parent;         // manifest this one was made from
+  std::vector<std::string> techniques;  // what was done to it: "q8", "state-tuning"
+  std::vector<TensorEntry> tensors;     // in order of first use
+  std::vector<PageEntry> pages;         // each distinct page once, in order of first use
+  friend bool operator==(const Manifest&, const Manifest&) = default;
+};
+
+// The exact bytes that are hashed and signed. Deterministic: equal manifests, equal bytes.
+Buffer encode_manifest(const Manifest& manifest);
+// Checks everything that can be checked without the pages: limits, segments against pages and
+// shapes, coverage, alignment, sizes by stored_bytes. Errc::kCorrupt / kUnsupported, naming the
+// tensor or page.
+Result<Manifest> decode_manifest(ByteView bytes);
+// The artifact's identity: SHA-256 of encode_manifest's bytes.
+Digest manifest_digest(ByteView encoded_manifest);
+
+const TensorEntry* find_tensor(const Manifest& manifest, std::string_view name);  // or nullptr
+
+}  // namespace skein

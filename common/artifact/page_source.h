@@ -1,0 +1,19 @@
+// PageSource: where a model takes its pages from: an artifact file, a slot's chunk store, or
+// memory. The caller owns it and keeps it alive for as long as any view it gave. One thread at a
+// time.
+#pragma once
+
+#include "common/artifact/manifest.h"
+
+namespace skein {
+
+class PageSource {
+ public:
+  virtual ~PageSource() = default;
+  virtual const Manifest& manifest() const = 0;
+  // The page's bytes, verified against its hash (or made in this process), 64-byte aligned, valid
+  // as long as the source lives. A damaged page is Errc::kCorrupt naming the page, never returned.
+  virtual Result<ByteView> page(PageIndex index) = 0;
+};
+
+}  // namespace skein

@@ -1,0 +1,46 @@
+// RwkvState: the constant-size recurrent state of one session. Value: copy it to branch, hash it to
+// compare, save it to move. Any thread, one at a time.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "common/artifact/model_config.h"
+#include "common/base/bytes.h"
+#include "common/base/digest.h"
+#include "common/base/ids.h"
+#include "common/base/result.h"
+
+namespace skein {
+
+class RwkvState {
+ public:
+  RwkvState() = default;
+  explicit RwkvState(const ModelConfig& config);  // all zero, step 0
+
+  // (width) floats: the previous token's LN1 / LN2 output, for token shift.
+  std::span<float> time_mix_shift(LayerIndex layer);
+  std::span<float> channel_mix_shift(LayerIndex layer);
+  // (heads, head_size, head_size) floats: S, row = value index, column = key index.
+  std::span<float> wkv(LayerIndex layer);
+  std::span<const float> time_mix_shift(LayerIndex layer) const;
+  std::span<const float> channel_mix_shift(LayerIndex layer) const;
+  std::span<const float> wkv(LayerIndex layer) const;
+
+  Step step{0};  // tokens seen
+  const ModelConfig& config() const { return config_; }
+
+  // Versioned, checksummed bytes (magic, version, config, artifact digest, step, floats, SHA-256).
+  Buffer save(const Digest& artifact) const;
+  // Errc::kCorrupt for damage, Errc::kConflict for another model's state.
+  static Result<RwkvState> restore(ByteView bytes, const ModelConfig& config,
+                                   const Digest& artifact);
+  friend bool operator==(const RwkvState&, const RwkvState&);  // bit for bit
+
+ private:
+  std::size_t layer_floats() const;
+  ModelConfig config_;
+  std::vector<float> floats_;
+};
+
+}  // namespace skein

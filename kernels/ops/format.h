@@ -1,0 +1,64 @@
+// Weight formats and the two ways a matrix lies in memory, on disk and on the wire: one layout for
+// all three, so a page that was fetched is a page that is multiplied. Values; any thread.
+//
+// A matrix W has `rows` outputs and `cols` inputs (y = W x).
+//
+//  kRows   row after row. Row of f32/bf16/f16: cols elements. Row of q8: ceil(cols/32)*32 int8
+//  codes
+//          (zero padded), then ceil(cols/32) f16 scales. Used for vectors (one row), the embedding
+//          (vocab rows of width) and the channel-mix value matrix, stored transposed =
+//          neuron-major: row i holds what neuron i adds to each output, so a zero neuron's row is
+//          never touched.
+//  kTiles  16 rows interleaved, so that SIMD lane j of an accumulator is row j and no kernel ever
+//  adds
+//          across lanes; rows past the end are zero. f32/bf16/f16 tile: for each column, 16
+//          elements. q8 tile: for each group of 32 columns: 16 f16 scales, then 8 quads of (16 rows
+//          x 4 codes): byte [q*64 + r*4 + b] is row r, column q*4+b of the group (the order VNNI
+//          multiplies). Columns are zero padded to a whole group. Used for all other matrices.
+//
+// q8: symmetric, groups of 32 along the row as stored; scale = f16(max|w| / 127), code = round to
+// nearest even(w / float(scale)), clamped to [-127, 127]; a group of zeros has scale 0.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "common/base/bytes.h"
+
+namespace skein {
+
+// Numbers stand in artifacts: never renumber.
+enum class Format : std::uint8_t { kF32 = 1, kBf16 = 2, kF16 = 3, kQ8 = 4 };
+enum class Layout : std::uint8_t { kRows = 1, kTiles = 2 };
+
+inline constexpr std::uint32_t kTileRows = 16;
+inline constexpr std::uint32_t kGroup = 32;
+
+std::string_view name_of(Format format);  // "f32", "bf16", "f16", "q8"
+std::string_view name_of(Layout layout);  // "rows", "tiles"
+
+// Bytes of `rows` rows (kTiles: rounded up to whole tiles). Overflow-free for rows, cols < 2^32.
+std::uint64_t stored_bytes(Format format, Layout layout, std::uint64_t rows, std::uint64_t cols);
+
+// Row-major floats (rows x cols) -> stored bytes. out.size() == stored_bytes(...). f32 -> bf16/f16
+// rounds to nearest even. Bit-exact for values the format can hold (NaN payloads included for f32,
+// bf16, f16 when produced by the matching widening).
+void encode(Format format, Layout layout, std::uint32_t rows, std::uint32_t cols,
+            std::span<const float> values, MutableByteView out);
+// The inverse, to floats. values.size() == rows * cols.
+void decode(Format format, Layout layout, std::uint32_t rows, std::uint32_t cols, ByteView stored,
+            std::span<float> values);
+// Rearranges raw elements (2 or 4 bytes each) between row-major and kTiles without touching a bit.
+void tile_elements(std::uint32_t element_bytes, std::uint32_t rows, std::uint32_t cols,
+                   ByteView row_major, MutableByteView tiles);
+void untile_elements(std::uint32_t element_bytes, std::uint32_t rows, std::uint32_t cols,
+                     ByteView tiles, MutableByteView row_major);
+
+float widen_bf16(std::uint16_t bits);
+float widen_f16(std::uint16_t bits);     // quiet NaN payloads kept
+std::uint16_t narrow_bf16(float value);  // round to nearest even
+std::uint16_t narrow_f16(float value);   // round to nearest even; overflow to infinity
+
+}  // namespace skein
