@@ -1,0 +1,195 @@
+// Cuts a product into tasks and hands each to the current instruction set's loop. The cut depends
+// on nothing but shapes, and no sum crosses it.
+#include "kernels/ops/matvec.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+#include <cstring>
+
+#include "common/base/check.h"
+#include "kernels/isa/kernel_table.h"
+
+namespace skein {
+namespace {
+
+// Below this a hand-over to another thread costs more than it saves.
+constexpr std::uint64_t kTaskBytes = 64 * 1024;
+constexpr std::uint32_t kTaskColumns = 256;  // multiple of kGroup
+
+std::uint32_t groups_of(std::uint32_t cols) { return (cols + kGroup - 1) / kGroup; }
+
+// The body captures one pointer, which std::function keeps without allocating.
+template <class Job>
+void run_tasks(Parallel& parallel, std::size_t count, Job& job) {
+  if (count <= 1 || parallel.threads() <= 1) {
+    for (std::size_t i = 0; i < count; ++i) job.run(i);
+    return;
+  }
+  Job* const shared = &job;
+  parallel.for_each(count, [shared](std::size_t i) { shared->run(i); });
+}
+
+// The block that holds stored row `row`.
+const RowBlock& block_of(const MatrixView& w, std::uint32_t row) {
+  auto after = std::upper_bound(
+      w.blocks.begin(), w.blocks.end(), row,
+      [](std::uint32_t wanted, const RowBlock& block) { return wanted < block.first_row; });
+  return *(after - 1);
+}
+
+struct MatvecJob {
+  const MatrixView& w;
+  const ActivationView& x;
+  std::span<float> y;
+  const KernelTable& kernels;
+  std::uint64_t tile_bytes;
+  std::uint32_t tiles_per_task;
+
+  void run(std::size_t task) const {
+    std::uint32_t tile = static_cast<std::uint32_t>(task) * tiles_per_task;
+    const std::uint32_t last = std::min(tile + tiles_per_task, tiles());
+    while (tile < last) {
+      const RowBlock& block = block_of(w, tile * kTileRows);
+      const std::uint32_t first = block.first_row / kTileRows;
+      const std::uint32_t held = (block.rows + kTileRows - 1) / kTileRows;
+      const std::uint32_t count = std::min(last, first + held) - tile;
+      multiply(block.data + (tile - first) * tile_bytes, tile, count);
+      tile += count;
+    }
+  }
+
+  std::uint32_t tiles() const { return (w.rows + kTileRows - 1) / kTileRows; }
+
+  // The last tile may be partly empty: its 16 sums go through a buffer.
+  void multiply(const std::byte* data, std::uint32_t tile, std::uint32_t count) const {
+    float* const out = y.data() + std::size_t{tile} * kTileRows;
+    const std::uint32_t whole = std::min(count, w.rows / kTileRows - tile);
+    if (whole != 0) call(data, whole, out);
+    if (whole == count) return;
+    std::array<float, kTileRows> sums;
+    call(data + whole * tile_bytes, 1, sums.data());
+    std::copy_n(sums.data(), w.rows % kTileRows, out + std::size_t{whole} * kTileRows);
+  }
+
+  void call(const std::byte* data, std::uint32_t count, float* out) const {
+    switch (w.format) {
+      case Format::kF32:
+        return kernels.tiles_f32(data, count, w.cols, x.values.data(), out);
+      case Format::kBf16:
+        return kernels.tiles_bf16(data, count, w.cols, x.values.data(), out);
+      case Format::kF16:
+        return kernels.tiles_f16(data, count, w.cols, x.values.data(), out);
+      case Format::kQ8:
+        return kernels.tiles_q8(data, count, groups_of(w.cols), x.codes.data(), x.scales.data(),
+                                out);
+    }
+  }
+};
+
+struct AccumulateJob {
+  const MatrixView& w;
+  std::span<const float> h;
+  std::span<const std::uint32_t> active;
+  std::span<float> y;
+  const KernelTable& kernels;
+  std::uint64_t row_bytes;
+
+  void run(std::size_t task) const {
+    const std::uint32_t first = static_cast<std::uint32_t>(task) * columns_per_task;
+    const std::uint32_t count = std::min(columns_per_task, w.cols - first);
+    float* const out = y.data() + first;
+    std::fill_n(out, count, 0.0F);
+    auto block = w.blocks.begin();
+    for (const std::uint32_t row : active) {
+      while (row - block->first_row >= block->rows) ++block;
+      add(block->data + (row - block->first_row) * row_bytes, first, count, h[row], out);
+    }
+  }
+
+  void add(const std::byte* row, std::uint32_t first, std::uint32_t count, float factor,
+           float* out) const {
+    switch (w.format) {
+      case Format::kF32:
+        return kernels.add_row_f32(row + first * 4ULL, count, factor, out);
+      case Format::kBf16:
+        return kernels.add_row_bf16(row + first * 2ULL, count, factor, out);
+      case Format::kF16:
+        return kernels.add_row_f16(row + first * 2ULL, count, factor, out);
+      case Format::kQ8: {
+        const std::byte* scales = row + std::size_t{groups_of(w.cols)} * kGroup;
+        return kernels.add_row_q8(row + first, scales + first / kGroup * 2ULL, count, factor, out);
+      }
+    }
+  }
+
+  std::uint32_t columns_per_task;
+};
+
+}  // namespace
+
+void quantize_activation(std::span<const float> x, std::span<std::int8_t> codes,
+                         std::span<float> scales) {
+  CHECK(scales.size() == (x.size() + kGroup - 1) / kGroup);
+  CHECK(codes.size() == scales.size() * kGroup);
+  for (std::size_t group = 0; group < scales.size(); ++group) {
+    const std::size_t first = group * kGroup;
+    const std::size_t count = std::min<std::size_t>(kGroup, x.size() - first);
+    float largest = 0;
+    for (std::size_t i = 0; i < count; ++i) {
+      const float magnitude = std::fabs(x[first + i]);
+      largest = magnitude > largest ? magnitude : largest;
+    }
+    const float inverse = 127.0F / largest;
+    // A group too small for its inverse to be a float is a group of zeros.
+    const bool zero = !(largest > 0) || std::isinf(inverse);
+    scales[group] = zero ? 0.0F : largest / 127.0F;
+    for (std::size_t i = 0; i < kGroup; ++i) {
+      const float scaled = zero || i >= count ? 0.0F : x[first + i] * inverse;
+      // Adding 1.5 * 2^23 leaves the integer, rounded to nearest even, in the low bits.
+      const auto bits = std::bit_cast<std::int32_t>(scaled + 12582912.0F);
+      codes[first + i] = static_cast<std::int8_t>(std::clamp(bits - 0x4B400000, -127, 127));
+    }
+  }
+}
+
+void matvec(const MatrixView& w, const ActivationView& x, std::span<float> y, Parallel& parallel) {
+  CHECK(w.layout == Layout::kTiles);
+  CHECK(y.size() == w.rows && x.values.size() == w.cols);
+  if (w.format == Format::kQ8) {
+    CHECK(x.scales.size() == groups_of(w.cols) && x.codes.size() == x.scales.size() * kGroup);
+  }
+  if (w.rows == 0) return;
+  const std::uint64_t tile_bytes = stored_bytes(w.format, Layout::kTiles, kTileRows, w.cols);
+  const std::uint64_t per_task = std::max<std::uint64_t>(1, kTaskBytes / (tile_bytes + 1));
+  MatvecJob job{w, x, y, current_kernels(), tile_bytes, static_cast<std::uint32_t>(per_task)};
+  run_tasks(parallel, (job.tiles() + per_task - 1) / per_task, job);
+}
+
+std::uint32_t sparse_accumulate(const MatrixView& w, std::span<const float> h,
+                                std::span<std::uint32_t> active, std::span<float> y,
+                                Parallel& parallel) {
+  CHECK(w.layout == Layout::kRows);
+  CHECK(h.size() == w.rows && y.size() == w.cols && active.size() >= h.size());
+  std::uint32_t count = 0;
+  for (std::uint32_t i = 0; i < w.rows; ++i) {
+    active[count] = i;
+    count += h[i] != 0 ? 1U : 0U;
+  }
+  const std::uint64_t row_bytes = stored_bytes(w.format, Layout::kRows, 1, w.cols);
+  const bool alone = parallel.threads() <= 1 || count * row_bytes <= kTaskBytes;
+  AccumulateJob job{
+      w, h, active.first(count), y, current_kernels(), row_bytes, alone ? w.cols : kTaskColumns};
+  if (w.cols == 0) return count;
+  run_tasks(parallel, (w.cols + job.columns_per_task - 1) / job.columns_per_task, job);
+  return count;
+}
+
+void read_row(Format format, std::uint32_t cols, const std::byte* row, std::span<float> out) {
+  CHECK(out.size() == cols);
+  const ByteView stored(row, stored_bytes(format, Layout::kRows, 1, cols));
+  decode(format, Layout::kRows, 1, cols, stored, out);
+}
+
+}  // namespace skein
