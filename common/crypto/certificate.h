@@ -52,9 +52,11 @@ struct CertificateFacts {
   std::string common_name;
   PublicKey public_key{};
   std::uint64_t serial = 0;
-  Digest fingerprint;  // SHA-256 of the leaf's DER
+  std::vector<std::string> hosts;  // subjectAltName; IPv6 written as eight full groups
+  Digest fingerprint;              // SHA-256 of the leaf's DER
 };
-// Errc::kRefused with the reason (expired, wrong authority, wrong use, broken signature).
+// Errc::kRefused with the reason (expired, wrong authority, wrong use, broken signature);
+// Errc::kCorrupt when a text is no certificate. The leaf must be signed by the authority itself.
 Result<CertificateFacts> verify_certificate(std::string_view chain_pem,
                                             std::string_view authority_pem, CertificateUse use,
                                             WallTime now);
