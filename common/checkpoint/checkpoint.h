@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -15,15 +16,23 @@
 
 namespace skein {
 
+// A file that asks for more is refused before anything is sized by it.
+inline constexpr std::uint32_t kMaxCheckpointTensors = 1U << 16;
+inline constexpr std::uint32_t kMaxTensorRank = 8;
+inline constexpr std::uint32_t kMaxTensorName = 256;
+
 enum class CheckpointKind : std::uint8_t { kPth, kSafetensors, kRwkvCpp };
 std::string_view name_of(CheckpointKind kind);
 
 // A tensor in place: row-major elements of `format` (f32, bf16 or f16), at any alignment.
 struct CheckpointTensor {
-  std::string name;                  // official RWKV name
-  std::vector<std::uint32_t> shape;  // outermost first
+  std::string name;                       // official RWKV name
+  std::vector<std::uint32_t> shape = {};  // outermost first
   Format format = Format::kF32;
-  ByteView data;
+  ByteView data = {};
+  // Set where the file holds the tensor in another order (rwkv.cpp's LoRA matrices) and the reader
+  // had to lay it out anew: then `data` views this. Null: `data` views the file.
+  std::shared_ptr<const Buffer> relaid = {};
 };
 
 struct Checkpoint {
