@@ -17,6 +17,7 @@
 #include "common/base/digest.h"
 #include "common/base/ids.h"
 #include "common/base/result.h"
+#include "common/crypto/ed25519.h"
 #include "kernels/ops/format.h"
 
 namespace skein {
@@ -88,5 +89,21 @@ Result<Manifest> decode_manifest(ByteView bytes);
 Digest manifest_digest(ByteView encoded_manifest);
 
 const TensorEntry* find_tensor(const Manifest& manifest, std::string_view name);  // or nullptr
+
+// A manifest as it travels and is kept: its exact bytes and who vouches for them.
+struct SignedManifest {
+  Buffer bytes;           // as encode_manifest made them
+  PublicKey signer{};     // all zero = unsigned; otherwise only a hint, never trusted by itself
+  Signature signature{};  // Ed25519 over `bytes`; all zero when unsigned
+  bool is_signed() const { return signer != PublicKey{}; }
+  Digest digest() const { return manifest_digest(bytes); }
+  friend bool operator==(const SignedManifest&, const SignedManifest&) = default;
+};
+SignedManifest sign_manifest(const Manifest& manifest, const std::optional<SigningKey>& key);
+// Errc::kRefused: unsigned, signed by another key, or not matching.
+Result<void> verify_signature(const SignedManifest& manifest, const PublicKey& trusted);
+// One blob for the chunk store and the wire. Decoding checks the frame only, not the manifest.
+Buffer encode_signed_manifest(const SignedManifest& manifest);
+Result<SignedManifest> decode_signed_manifest(ByteView blob);
 
 }  // namespace skein
