@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -24,6 +25,7 @@ inline constexpr std::size_t kMaxStepReports = 16;
 inline constexpr std::size_t kMaxPagesPerFetch = 256;
 inline constexpr std::size_t kMaxSplitTokens = 256;  // per step message
 inline constexpr std::size_t kMaxPayloadBytes = 1U << 20;
+inline constexpr std::size_t kMaxMessageBytes = 1U << 20;  // encoded
 
 // ---- control.capnp ----
 // Device step of a rollout; numbers travel: never renumber.
@@ -197,7 +199,9 @@ using Message =
 // The number that travels in the frame header; stable, independent of the variant's order.
 std::uint16_t type_of(const Message& message);
 std::string_view name_of(const Message& message);
-// Cap'n Proto bytes. The message keeps its own limits (CHECKed: our side made it).
+// Cap'n Proto bytes. The message keeps its own limits (CHECKed: our side made it); only words for
+// people (reasons, error texts) are made UTF-8 and cut to kMaxText here, as they may quote
+// anything.
 Buffer encode_message(const Message& message);
 // Errc::kCorrupt (not the schema, over a limit, bad enum, NaN where a number is meant) or
 // kUnsupported (unknown type). Bounded time and memory for any bytes.
