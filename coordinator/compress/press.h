@@ -1,0 +1,35 @@
+// Press: any model, squeezed into a new artifact's pages. One technique so far: rounding to 8 bits
+// in groups of 32 (kernels/ops/format.h). Pure but for the time it takes; any thread.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/convert/convert.h"
+
+namespace skein {
+
+// What a technique cost one tensor.
+struct TensorReport {
+  std::string name;
+  Format format = Format::kF32;
+  std::uint64_t bytes_before = 0;
+  std::uint64_t bytes_after = 0;
+  double relative_error = 0;  // ||W' - W|| / ||W||, Frobenius
+};
+
+struct PressResult {
+  std::unique_ptr<MemoryArtifact> artifact;
+  std::vector<TensorReport> tensors;
+};
+
+// An artifact's tensors as a checkpoint again: row-major elements under their official names.
+// `storage` owns the bytes that the checkpoint's views point into. q8 tensors become f32.
+Result<Checkpoint> tensors_of(PageSource& pages, std::vector<Buffer>& storage);
+// The vocabulary file's bytes that the artifact embeds; empty when it has none.
+Result<Buffer> vocabulary_of(PageSource& pages);
+
+Result<PressResult> press(const Checkpoint& checkpoint, const ConvertOptions& options);
+
+}  // namespace skein

@@ -1,0 +1,66 @@
+// skein, the tool: hangs the rooms' commands on one program and runs the chosen one.
+#include <unistd.h>
+
+#include <cstdlib>
+#include <iostream>
+#include <string>
+
+#include "common/cli/command.h"
+#include "common/env/real/real_env.h"
+#include "coordinator/app/commands.h"
+#include "coordinator/compress/commands.h"
+#include "edge_node/tool/commands.h"
+#include "kernels/isa/isa.h"
+#include "simulations/app/commands.h"
+
+namespace {
+
+int report(const skein::Error& error) {
+  std::cerr << "skein: " << skein::to_string(error) << "\n";
+  return skein::exit_code(error.code);
+}
+
+int usage(const CLI::App& tool, const CLI::ParseError& error) {
+  if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) return tool.exit(error);
+  std::string sentence = error.what();
+  for (char& c : sentence) c = c == '\n' ? ' ' : c;
+  std::string command = "skein";
+  for (const CLI::App* sub : tool.get_subcommands()) command += " " + sub->get_name();
+  std::cerr << "skein: " << sentence << " (command line): see " << command << " --help\n";
+  return 2;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App tool{"Skein: RWKV models for fleets of robots and phones", "skein"};
+  tool.set_version_flag("--version", "skein " SKEIN_VERSION);
+  tool.require_subcommand(1);
+  skein::Command chosen;
+  skein::add_model_commands(tool, chosen);
+  skein::add_compress_commands(tool, chosen);
+  skein::add_coordinator_commands(tool, chosen);
+  skein::add_simulation_commands(tool, chosen);
+  try {
+    tool.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return usage(tool, error);
+  }
+  const char* wanted = std::getenv("SKEIN_ISA");
+  if (const auto isa = skein::select_isa(wanted == nullptr ? "" : wanted); !isa) {
+    return report(isa.error());
+  }
+  skein::RealOptions options;
+  options.compute_threads = chosen.threads;
+  options.log_level = skein::LogLevel::kWarn;
+  skein::RealEnv real(options);
+  skein::Terminal terminal{std::cin, std::cout, std::cerr, isatty(STDERR_FILENO) == 1};
+  const skein::Result<void> result = real.run(chosen.run(real.env(), terminal));
+  std::cout.flush();
+  if (!result) return report(result.error());
+  if (!std::cout) {
+    return report({skein::Errc::kInput, "the result could not be written", "standard output",
+                   "check the disk or pipe"});
+  }
+  return 0;
+}

@@ -1,0 +1,169 @@
+// skein inspect and skein verify: what a file holds, and whether it is what it says.
+#include <boost/json/array.hpp>
+#include <boost/json/serialize.hpp>
+#include <iomanip>
+
+#include "common/artifact/artifact_file.h"
+#include "common/crypto/ed25519.h"
+#include "common/env/disk.h"
+#include "edge_node/tool/internal/model_command.h"
+
+namespace skein::tool {
+namespace {
+
+namespace json = boost::json;
+
+struct Sizes {
+  std::uint64_t parameters = 0;
+  std::uint64_t weight_bytes = 0;
+};
+
+std::uint64_t bytes_of(const TensorEntry& tensor) {
+  return stored_bytes(tensor.format, tensor.layout, tensor.rows, tensor.cols);
+}
+
+Sizes measure(const Manifest& manifest) {
+  Sizes sizes;
+  for (const TensorEntry& tensor : manifest.tensors) {
+    sizes.parameters += std::uint64_t{tensor.rows} * tensor.cols;
+    sizes.weight_bytes += bytes_of(tensor);
+  }
+  return sizes;
+}
+
+double bits_per_weight(const Sizes& sizes) {
+  if (sizes.parameters == 0) return 0;
+  return 8.0 * static_cast<double>(sizes.weight_bytes) / static_cast<double>(sizes.parameters);
+}
+
+json::object describe(const ModelFile& file) {
+  const Manifest& manifest = file.manifest();
+  const Sizes sizes = measure(manifest);
+  json::array tensors;
+  for (const TensorEntry& tensor : manifest.tensors) {
+    json::array shape(tensor.shape.begin(), tensor.shape.end());
+    tensors.push_back(json::object{{"name", tensor.name},
+                                   {"shape", std::move(shape)},
+                                   {"format", name_of(tensor.format)},
+                                   {"bytes", bytes_of(tensor)}});
+  }
+  json::array techniques(manifest.techniques.begin(), manifest.techniques.end());
+  const ModelConfig& config = manifest.config;
+  return {{"architecture", name_of(config.architecture)},
+          {"name", manifest.name},
+          {"version", manifest.version},
+          {"layers", config.layers},
+          {"width", config.width},
+          {"heads", config.heads},
+          {"head_size", config.head_size},
+          {"ffn_width", config.ffn_width},
+          {"vocab", config.vocab},
+          {"parameters", sizes.parameters},
+          {"file_bytes", file.file_bytes()},
+          {"resident_bytes", sizes.weight_bytes},
+          {"bits_per_weight", bits_per_weight(sizes)},
+          {"pages", manifest.pages.size()},
+          {"tokenizer", manifest.tokenizer.kind},
+          {"grid_id", manifest.grid_id},
+          {"tensors", std::move(tensors)},
+          {"techniques", std::move(techniques)},
+          {"digest", file.digest().hex()}};
+}
+
+void print_table(const ModelFile& file, std::ostream& out) {
+  const json::object facts = describe(file);
+  for (const char* key :
+       {"architecture", "name", "version", "layers", "width", "heads", "ffn_width", "vocab",
+        "parameters", "file_bytes", "resident_bytes", "bits_per_weight", "pages", "digest"}) {
+    const json::value& value = facts.at(key);
+    out << std::left << std::setw(18) << key;
+    if (value.is_string()) {
+      out << value.as_string().c_str();
+    } else if (value.is_double()) {
+      out << std::fixed << std::setprecision(3) << value.as_double();
+    } else {
+      out << json::serialize(value);
+    }
+    out << "\n";
+  }
+  for (const TensorEntry& tensor : file.manifest().tensors) {
+    std::string shape;
+    for (const std::uint32_t size : tensor.shape)
+      shape += (shape.empty() ? "" : "x") + std::to_string(size);
+    out << "  " << std::left << std::setw(36) << tensor.name << std::setw(16) << shape
+        << std::setw(6) << name_of(tensor.format) << bytes_of(tensor) << "\n";
+  }
+}
+
+Task<Result<void>> inspect(Env env, Terminal& terminal, std::shared_ptr<ModelOptions> options) {
+  ModelArguments arguments = options->model;
+  arguments.needs_digest = true;
+  CO_TRY(const auto file, ModelFile::open_pages(env.disk, arguments));
+  if (options->json) {
+    print(terminal, describe(*file));
+  } else {
+    print_table(*file, terminal.out);
+  }
+  co_return Result<void>{};
+}
+
+struct VerifyOptions {
+  std::string path;
+  std::string key;
+  bool json = false;
+};
+
+Task<Result<void>> verify_artifact(Env env, Terminal& terminal,
+                                   std::shared_ptr<VerifyOptions> options) {
+  CO_TRY(auto mapped, env.disk.map(options->path));
+  CO_TRY(const auto file, ArtifactFile::open(std::move(mapped), options->path));
+  CO_TRY_VOID(file->verify_all());
+  bool signed_by_key = false;
+  if (!options->key.empty()) {
+    CO_TRY(const Buffer pem, co_await read_file(env.disk, options->key, 64 * 1024));
+    CO_TRY(const PublicKey key, public_key_from_pem(as_text(pem)));
+    CO_TRY_VOID(file->verify_signature(key));
+    signed_by_key = true;
+  }
+  const Manifest& manifest = file->manifest();
+  if (options->json) {
+    print(terminal, {{"pages", manifest.pages.size()},
+                     {"signed", file->is_signed()},
+                     {"signature_checked", signed_by_key},
+                     {"digest", manifest_digest(encode_manifest(manifest)).hex()}});
+  } else {
+    terminal.out << manifest.pages.size() << " pages match their hashes; "
+                 << (signed_by_key       ? "the signature is the key's"
+                     : file->is_signed() ? "signed (pass --key FILE to check by whom)"
+                                         : "not signed")
+                 << "\n";
+  }
+  co_return Result<void>{};
+}
+
+}  // namespace
+
+void add_inspect(CLI::App& tool, Command& chosen) {
+  auto options = std::make_shared<ModelOptions>();
+  CLI::App* command =
+      add_model_command(tool, chosen, "inspect", "what a model file holds", options);
+  command->callback([&chosen, options] {
+    chosen.run = [options](Env env, Terminal& terminal) { return inspect(env, terminal, options); };
+  });
+}
+
+void add_verify(CLI::App& tool, Command& chosen) {
+  auto options = std::make_shared<VerifyOptions>();
+  CLI::App* command = tool.add_subcommand(
+      "verify", "check every page against its hash and the manifest against its signature");
+  command->add_option("ARTIFACT", options->path, "a .skein file")->required();
+  command->add_option("--key", options->key, "the signer's public key (PEM)");
+  command->add_flag("--json", options->json, "one JSON object on standard output");
+  command->callback([&chosen, options] {
+    chosen.run = [options](Env env, Terminal& terminal) {
+      return verify_artifact(env, terminal, options);
+    };
+  });
+}
+
+}  // namespace skein::tool

@@ -1,0 +1,49 @@
+// ModelFile: what a person means by MODEL: a .skein artifact or a checkpoint, told apart by
+// content, opened and ready to run. Owns the mapped file, the pages and the model. One thread at a
+// time.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "common/artifact/page_source.h"
+#include "common/env/env.h"
+#include "common/model/model.h"
+
+namespace skein {
+
+struct ModelArguments {
+  std::string path;
+  std::string vocabulary;        // --vocab FILE, for checkpoints without their own
+  bool needs_digest = false;     // hash a checkpoint's pages, so that states can name the weights
+  bool needs_tokenizer = false;  // Errc::kUsage naming --vocab when there is none
+};
+
+class ModelFile {
+ public:
+  static Result<std::unique_ptr<ModelFile>> open(Disk& disk, const ModelArguments& arguments);
+  // The pages alone: for commands that look at a file without running it.
+  static Result<std::unique_ptr<ModelFile>> open_pages(Disk& disk, const ModelArguments& arguments);
+  ~ModelFile();
+
+  const Model& model() const { return *model_; }
+  // The vocabulary in use: the file's own, or --vocab's.
+  const Tokenizer* tokenizer() const;
+  PageSource& pages() { return *pages_; }
+  const Manifest& manifest() const { return pages_->manifest(); }
+  Digest digest() const;
+  std::uint64_t file_bytes() const { return file_bytes_; }
+  bool is_artifact() const { return is_artifact_; }
+
+ private:
+  ModelFile() = default;
+  std::unique_ptr<MappedFile> file_;
+  std::unique_ptr<MappedFile> vocabulary_;
+  std::unique_ptr<PageSource> pages_;
+  std::unique_ptr<Model> model_;
+  std::unique_ptr<Tokenizer> own_tokenizer_;
+  std::uint64_t file_bytes_ = 0;
+  bool is_artifact_ = false;
+};
+
+}  // namespace skein
