@@ -9,6 +9,7 @@
 #include "common/artifact/artifact_file.h"
 #include "common/crypto/ed25519.h"
 #include "common/env/disk.h"
+#include "coordinator/compress/internal/delta_commands.h"
 #include "coordinator/compress/press.h"
 
 namespace skein {
@@ -110,8 +111,8 @@ Task<Result<void>> make_artifact(Env env, Terminal& terminal,
   std::function<void()> job = [&] { pressed = press(source.checkpoint, convert_options); };
   co_await env.compute.run(std::move(job), Duration::zero());
   if (!pressed) co_return tl::unexpected(within(options->in, std::move(pressed.error())));
-  CO_TRY_VOID(co_await write_artifact(env.disk, options->out, *pressed->artifact, key));
-  const Digest digest = manifest_digest(encode_manifest(pressed->artifact->manifest()));
+  CO_TRY(const Digest digest,
+         co_await write_artifact(env.disk, options->out, *pressed->artifact, key));
   const double seconds = std::chrono::duration<double>(env.clock.now() - began).count();
   const json::object report = describe(*pressed, digest, seconds);
   if (!options->report.empty()) {
@@ -177,6 +178,7 @@ void add_compress_commands(CLI::App& tool, Command& chosen) {
       add_maker(tool, chosen, "compress", "a model to a smaller artifact", compress_options);
   compress->add_option("--preset", compress_options->preset, "near-lossless (8 bits, the default)");
   compress->add_option("--report", compress_options->report, "write what it cost as JSON");
+  add_delta_commands(tool, chosen);
   auto key_options = std::make_shared<MakeOptions>();
   CLI::App* keys = tool.add_subcommand("keys", "signing keys");
   keys->require_subcommand(1);

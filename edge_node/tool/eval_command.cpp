@@ -32,12 +32,14 @@ Task<Result<void>> eval(Env env, Terminal& terminal, std::shared_ptr<EvalOptions
   }
   const Instant began = env.clock.now();
   const auto show = [&](std::uint64_t done) {
-    if (!terminal.err_is_terminal) return;
-    terminal.err << "\r" << done << " of " << ids.size() << " tokens" << std::flush;
+    if (terminal.err_is_terminal) {
+      terminal.err << "\r" << done << " of " << ids.size() << " tokens" << std::flush;
+    }
+    return true;
   };
   EvalResult result;
   auto work = [&]() -> Result<void> {
-    TRY(result, evaluate(file->model(), env.compute.parallel(), ids, options->context, show));
+    result = evaluate(file->model(), env.compute.parallel(), ids, options->context, show);
     return {};
   };
   CO_TRY_VOID(co_await on_compute(env, work));

@@ -128,14 +128,15 @@ Task<Result<void>> verify_artifact(Env env, Terminal& terminal,
   const Manifest& manifest = file->manifest();
   if (options->json) {
     print(terminal, {{"pages", manifest.pages.size()},
-                     {"signed", file->is_signed()},
+                     {"signed", file->signed_manifest().is_signed()},
                      {"signature_checked", signed_by_key},
                      {"digest", manifest_digest(encode_manifest(manifest)).hex()}});
   } else {
     terminal.out << manifest.pages.size() << " pages match their hashes; "
-                 << (signed_by_key       ? "the signature is the key's"
-                     : file->is_signed() ? "signed (pass --key FILE to check by whom)"
-                                         : "not signed")
+                 << (signed_by_key ? "the signature is the key's"
+                     : file->signed_manifest().is_signed()
+                         ? "signed (pass --key FILE to check by whom)"
+                         : "not signed")
                  << "\n";
   }
   co_return Result<void>{};

@@ -1,0 +1,39 @@
+// Delta: an artifact told as its difference from another. A way to make pages, never a different
+// truth: every page made is checked against the target's manifest. Pure over mapped bytes; any
+// thread. The patch format: README.md of this room.
+#pragma once
+
+#include <memory>
+
+#include "common/artifact/manifest.h"
+#include "common/artifact/page_source.h"
+#include "common/base/result.h"
+
+namespace skein {
+
+struct PatchStats {
+  std::uint64_t target_bytes = 0;  // all pages of the target
+  std::uint64_t patch_bytes = 0;
+  std::uint32_t pages = 0;
+  std::uint32_t pages_changed = 0;
+};
+
+struct Patch {
+  Buffer bytes;
+  PatchStats stats;
+};
+
+// `target_manifest`: the target's manifest with its signature, which the patch carries.
+Result<Patch> make_patch(PageSource& base, PageSource& target,
+                         const SignedManifest& target_manifest);
+
+// The target's pages, made from the base and the patch, each verified. Owns its bytes; `base` may
+// go. For writing an artifact, not for computing: pages are not aligned.
+class PatchedPages : public PageSource {
+ public:
+  virtual const SignedManifest& signed_manifest() const = 0;
+};
+// Errc::kCorrupt for a damaged patch, kConflict when it was made for another base.
+Result<std::unique_ptr<PatchedPages>> apply_patch(PageSource& base, ByteView patch);
+
+}  // namespace skein

@@ -1,0 +1,81 @@
+#include "coordinator/compress/internal/delta_commands.h"
+
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
+#include <ostream>
+
+#include "common/artifact/artifact_file.h"
+#include "common/delta/delta.h"
+#include "common/env/disk.h"
+
+namespace skein {
+namespace {
+
+struct DeltaOptions {
+  std::string base, other, out;
+  bool json = false;
+};
+
+Task<Result<void>> make(Env env, Terminal& terminal, std::shared_ptr<DeltaOptions> options) {
+  const Instant began = env.clock.now();
+  CO_TRY(const auto base, open_artifact(env.disk, options->base));
+  CO_TRY(const auto target, open_artifact(env.disk, options->other));
+  Result<Patch> patch = fail(Errc::kCancelled, "not run");
+  std::function<void()> job = [&] {
+    patch = make_patch(*base, *target, target->signed_manifest());
+  };
+  co_await env.compute.run(std::move(job), Duration::zero());
+  if (!patch) co_return tl::unexpected(std::move(patch.error()));
+  CO_TRY_VOID(co_await replace_file(env.disk, options->out, patch->bytes));
+  const PatchStats& stats = patch->stats;
+  const double seconds = std::chrono::duration<double>(env.clock.now() - began).count();
+  if (options->json) {
+    terminal.out << boost::json::object{{"target_bytes", stats.target_bytes},
+                                        {"patch_bytes", stats.patch_bytes},
+                                        {"pages", stats.pages},
+                                        {"pages_changed", stats.pages_changed},
+                                        {"seconds", seconds}}
+                 << "\n";
+  } else {
+    terminal.out << options->out << ": " << stats.patch_bytes << " bytes for a target of "
+                 << stats.target_bytes << ", " << stats.pages_changed << " of " << stats.pages
+                 << " pages changed\n";
+  }
+  co_return Result<void>{};
+}
+
+Task<Result<void>> apply(Env env, Terminal&, std::shared_ptr<DeltaOptions> options) {
+  CO_TRY(const auto base, open_artifact(env.disk, options->base));
+  CO_TRY(const auto patch, env.disk.map(options->other));
+  auto made = apply_patch(*base, patch->bytes());
+  if (!made) co_return tl::unexpected(within(options->other, std::move(made.error())));
+  SignedManifest manifest = (*made)->signed_manifest();
+  CO_TRY_VOID(co_await write_signed_artifact(env.disk, options->out, **made, std::move(manifest)));
+  co_return Result<void>{};
+}
+
+}  // namespace
+
+void add_delta_commands(CLI::App& tool, Command& chosen) {
+  CLI::App* delta = tool.add_subcommand("delta", "an artifact as its difference from another");
+  delta->require_subcommand(1);
+  auto options = std::make_shared<DeltaOptions>();
+  CLI::App* maker = delta->add_subcommand("make", "the patch that turns BASE into TARGET");
+  maker->add_option("BASE", options->base, "artifact the receiver has")->required();
+  maker->add_option("TARGET", options->other, "artifact it should get")->required();
+  maker->add_option("-o,--output", options->out, "the patch to write")->required();
+  maker->add_flag("--json", options->json, "one JSON object on standard output");
+  maker->callback([&chosen, options] {
+    chosen.run = [options](Env env, Terminal& terminal) { return make(env, terminal, options); };
+  });
+  CLI::App* applier =
+      delta->add_subcommand("apply", "the target, bit for bit, from BASE and PATCH");
+  applier->add_option("BASE", options->base, "artifact the patch was made from")->required();
+  applier->add_option("PATCH", options->other, "what delta make wrote")->required();
+  applier->add_option("-o,--output", options->out, "the artifact to write")->required();
+  applier->callback([&chosen, options] {
+    chosen.run = [options](Env env, Terminal& terminal) { return apply(env, terminal, options); };
+  });
+}
+
+}  // namespace skein
