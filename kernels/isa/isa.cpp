@@ -19,7 +19,7 @@ constexpr KernelTable kScalarKernels = {
     .add_row_bf16 = reference::add_row_bf16,
     .add_row_f16 = reference::add_row_f16,
     .add_row_q8 = reference::add_row_q8,
-    .wkv = nullptr,
+    .wkv = reference::wkv,
 };
 
 struct Choice {

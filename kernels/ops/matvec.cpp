@@ -10,6 +10,7 @@
 
 #include "common/base/check.h"
 #include "kernels/isa/kernel_table.h"
+#include "kernels/ops/internal/tasks.h"
 
 namespace skein {
 namespace {
@@ -19,17 +20,6 @@ constexpr std::uint64_t kTaskBytes = 64 * 1024;
 constexpr std::uint32_t kTaskColumns = 256;  // multiple of kGroup
 
 std::uint32_t groups_of(std::uint32_t cols) { return (cols + kGroup - 1) / kGroup; }
-
-// The body captures one pointer, which std::function keeps without allocating.
-template <class Job>
-void run_tasks(Parallel& parallel, std::size_t count, Job& job) {
-  if (count <= 1 || parallel.threads() <= 1) {
-    for (std::size_t i = 0; i < count; ++i) job.run(i);
-    return;
-  }
-  Job* const shared = &job;
-  parallel.for_each(count, [shared](std::size_t i) { shared->run(i); });
-}
 
 // The block that holds stored row `row`.
 const RowBlock& block_of(const MatrixView& w, std::uint32_t row) {

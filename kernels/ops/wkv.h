@@ -1,0 +1,31 @@
+// The RWKV-7 state update of one head: the delta rule with a vector-valued decay.
+//   S = S diag(w) - (S kk) b^T + v k^T       b = kk * a
+//   y = S r                                   with the new S
+// S is (size, size), row = value index, column = key index.
+// Order: s_i = sum_j S_ij * kk_j and y_i = sum_j S_ij * r_j in the order of norm.h;
+// S_ij = (S_ij * w_j - s_i * b_j) + v_i * k_j. Any thread; no allocation.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "kernels/ops/parallel.h"
+
+namespace skein {
+
+// All but state and y point at `size` floats that stay unchanged; nothing overlaps.
+struct WkvHead {
+  float* state = nullptr;     // size * size
+  const float* r = nullptr;   // receptance
+  const float* w = nullptr;   // decay
+  const float* k = nullptr;   // key
+  const float* v = nullptr;   // value
+  const float* kk = nullptr;  // removal key, unit length
+  const float* b = nullptr;   // kk * in-context learning rate
+  float* y = nullptr;         // size
+  std::uint32_t size = 0;
+};
+
+void wkv(std::span<const WkvHead> heads, Parallel& parallel);
+
+}  // namespace skein
