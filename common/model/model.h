@@ -15,7 +15,7 @@
 
 namespace skein {
 
-struct ModelWeights;  // common/model/internal/weights.h: spans into pages, vectors as floats
+struct ModelWeights;  // common/model/weights.h: spans into pages, vectors as floats
 struct Workspace;     // scratch for one running forward pass; common/model/internal/workspace.h
 
 class Model {

@@ -1,0 +1,82 @@
+#include "common/model/internal/tensor_reader.h"
+
+#include <algorithm>
+
+namespace skein {
+namespace {
+
+constexpr const char* kRemedy = "import the checkpoint again";
+
+tl::unexpected<Error> misshapen(const std::string& name, std::string what) {
+  return fail(Errc::kCorrupt, std::move(what), "tensor " + name, kRemedy);
+}
+
+std::string shape_text(std::uint64_t rows, std::uint64_t cols) {
+  return std::to_string(rows) + " x " + std::to_string(cols);
+}
+
+}  // namespace
+
+bool TensorReader::has(const std::string& name) const { return find(name).has_value(); }
+
+Result<const TensorEntry*> TensorReader::find(const std::string& name) const {
+  const auto& tensors = pages_.manifest().tensors;
+  const auto found = std::ranges::find(tensors, name, &TensorEntry::name);
+  if (found == tensors.end()) return misshapen(name, "the model lacks this tensor");
+  return &*found;
+}
+
+// Segments come from a checked manifest or from this process; the bytes are still only trusted as
+// far as the page reaches.
+Result<Matrix> TensorReader::blocks_of(const TensorEntry& tensor) {
+  Matrix matrix(tensor.format, tensor.layout, tensor.rows, tensor.cols);
+  std::uint64_t next = 0;
+  for (const Segment& segment : tensor.segments) {
+    TRY(const ByteView page, pages_.page(PageIndex(segment.page)));
+    const std::uint64_t bytes =
+        stored_bytes(tensor.format, tensor.layout, segment.rows, tensor.cols);
+    const bool inside = segment.offset <= page.size() && bytes <= page.size() - segment.offset;
+    const bool whole_tiles = tensor.layout == Layout::kRows || segment.first_row % kTileRows == 0;
+    if (!inside || !whole_tiles || segment.rows == 0 || segment.first_row != next) {
+      return misshapen(tensor.name, "its segments do not cover it");
+    }
+    matrix.add({page.data() + segment.offset, segment.first_row, segment.rows});
+    next += segment.rows;
+  }
+  if (next != tensor.rows) return misshapen(tensor.name, "its segments do not cover it");
+  return matrix;
+}
+
+Result<Matrix> TensorReader::matrix(const std::string& name, const MatrixShape& shape) {
+  TRY(const TensorEntry* tensor, find(name));
+  const bool fits = tensor->rows != 0 && tensor->cols != 0 &&
+                    (shape.rows == 0 || shape.rows == tensor->rows) &&
+                    (shape.cols == 0 || shape.cols == tensor->cols);
+  if (!fits || tensor->layout != shape.layout) {
+    return misshapen(name, "stored as " + shape_text(tensor->rows, tensor->cols) + " " +
+                               std::string(name_of(tensor->layout)) + ", expected " +
+                               shape_text(shape.rows, shape.cols) + " " +
+                               std::string(name_of(shape.layout)));
+  }
+  return blocks_of(*tensor);
+}
+
+Result<std::vector<float>> TensorReader::vector(const std::string& name, std::size_t count) {
+  TRY(const TensorEntry* tensor, find(name));
+  const std::uint64_t held = std::uint64_t{tensor->rows} * tensor->cols;
+  if (held != count || tensor->layout != Layout::kRows) {
+    return misshapen(name, "holds " + std::to_string(held) + " values as " +
+                               std::string(name_of(tensor->layout)) + ", expected " +
+                               std::to_string(count) + " as rows");
+  }
+  TRY(const Matrix stored, blocks_of(*tensor));
+  std::vector<float> values(count);
+  for (std::uint32_t row = 0; row < tensor->rows; ++row) {
+    const std::size_t first = std::size_t{row} * tensor->cols;
+    read_row(tensor->format, tensor->cols, stored.row_data(row),
+             std::span(values).subspan(first, tensor->cols));
+  }
+  return values;
+}
+
+}  // namespace skein

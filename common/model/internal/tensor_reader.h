@@ -1,0 +1,33 @@
+// TensorReader: an artifact's tensors, each checked against the shape the architecture wants.
+// Lives while a Model opens; one thread.
+#pragma once
+
+#include <string>
+
+#include "common/artifact/page_source.h"
+#include "common/model/weights.h"
+
+namespace skein {
+
+struct MatrixShape {
+  Layout layout = Layout::kTiles;
+  std::uint32_t rows = 0;  // 0 = any
+  std::uint32_t cols = 0;  // 0 = any
+};
+
+class TensorReader {
+ public:
+  explicit TensorReader(PageSource& pages) : pages_(pages) {}
+
+  bool has(const std::string& name) const;
+  Result<Matrix> matrix(const std::string& name, const MatrixShape& shape);
+  // All elements of a kRows tensor in row order: `count` floats.
+  Result<std::vector<float>> vector(const std::string& name, std::size_t count);
+
+ private:
+  Result<const TensorEntry*> find(const std::string& name) const;
+  Result<Matrix> blocks_of(const TensorEntry& tensor);
+  PageSource& pages_;
+};
+
+}  // namespace skein

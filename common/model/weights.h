@@ -1,0 +1,89 @@
+// ModelWeights: the tensors of an RWKV-7 model under the names of the paper, for the rooms that run
+// or differentiate it. Matrices are views into the model's pages, vectors are floats. Immutable;
+// any thread. Owned by Model.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/artifact/model_config.h"
+#include "common/model/tokenizer.h"
+#include "kernels/ops/matvec.h"
+#include "kernels/ops/norm.h"
+
+namespace skein {
+
+// A stored matrix (rows outputs, cols inputs); `view` points into `blocks`.
+class Matrix {
+ public:
+  Matrix() = default;
+  Matrix(Format format, Layout layout, std::uint32_t rows, std::uint32_t cols)
+      : format_(format), layout_(layout), rows_(rows), cols_(cols) {}
+  Matrix(Matrix&&) = default;
+  Matrix& operator=(Matrix&&) = default;
+
+  MatrixView view() const { return {format_, layout_, rows_, cols_, blocks_}; }
+  std::uint32_t rows() const { return rows_; }
+  std::uint32_t cols() const { return cols_; }
+  void add(const RowBlock& block) { blocks_.push_back(block); }
+  // Stored row `row` of a kRows matrix.
+  const std::byte* row_data(std::uint32_t row) const;
+
+ private:
+  Format format_ = Format::kF32;
+  Layout layout_ = Layout::kTiles;
+  std::uint32_t rows_ = 0;
+  std::uint32_t cols_ = 0;
+  std::vector<RowBlock> blocks_;
+};
+
+struct Norm {
+  std::vector<float> weight;
+  std::vector<float> bias;
+  NormWeights with(float epsilon) const { return {weight, bias, epsilon}; }
+};
+
+// bias + up f(down x): w (f = tanh), a and v (identity), g (sigmoid, no bias).
+struct Lora {
+  Matrix down;              // x1 transposed: (rank, width)
+  Matrix up;                // x2 transposed: (width, rank)
+  std::vector<float> bias;  // (width); empty for g
+};
+
+struct TimeMix {
+  std::vector<float> x_r, x_w, x_k, x_v, x_a, x_g;  // (width) token-shift mixes
+  Matrix receptance, key, value, output;            // (width, width)
+  Lora w, a, v, g;                                  // v is absent (rank 0) in layer 0
+  std::vector<float> k_k, k_a, r_k;                 // (width)
+  Norm ln_x;                                        // group norm over heads
+  std::vector<float> time_state;                    // (heads, size, size), or empty = zero
+};
+
+struct ChannelMix {
+  std::vector<float> x_k;  // (width)
+  Matrix key;              // (ffn_width, width)
+  Matrix value;            // neuron-major, kRows: (ffn_width, width)
+};
+
+struct LayerWeights {
+  Norm ln1, ln2;
+  TimeMix att;
+  ChannelMix ffn;
+};
+
+struct ModelWeights {
+  ModelConfig config;
+  Matrix embedding;  // kRows: (vocab, width)
+  Norm ln0;
+  std::vector<LayerWeights> layers;
+  Norm ln_out;
+  Matrix head;  // (vocab, width)
+  std::unique_ptr<Tokenizer> tokenizer;
+  std::string chat_template;
+};
+
+inline constexpr float kLayerNormEpsilon = 1e-5F;
+inline constexpr float kGroupNormEpsilon = 64e-5F;
+
+}  // namespace skein

@@ -1,0 +1,186 @@
+#include "common/model/model.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <new>
+
+#include "kernels/isa/isa.h"
+#include "tests/support/memory_pages.h"
+#include "tests/support/stored_matrix.h"
+
+namespace {
+std::atomic<std::uint64_t> allocations{0};
+}  // namespace
+
+// Counts every allocation of this test program.
+void* operator new(std::size_t size) {
+  ++allocations;
+  if (void* memory = std::malloc(size)) return memory;
+  throw std::bad_alloc();
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+
+namespace skein {
+namespace {
+
+constexpr Format kFormats[] = {Format::kF32, Format::kBf16, Format::kF16, Format::kQ8};
+
+std::unique_ptr<Model> open(test::MemoryPages& pages) {
+  auto model = Model::open(pages);
+  EXPECT_TRUE(model) << to_string(model.error());
+  return std::move(*model);
+}
+
+std::vector<float> logits_after(const Model& model, Parallel& parallel,
+                                std::span<const TokenId> tokens, RwkvState& state) {
+  Runner runner(model, parallel);
+  std::vector<float> logits(model.config().vocab);
+  for (const TokenId token : tokens) runner.step(token, state, logits);
+  return logits;
+}
+
+const std::vector<TokenId> kTokens = {0, 5, 98, 17, 17, 42};
+
+TEST(Model, OpensEveryFormatAndTakesTheTokenizerAlong) {
+  for (const Format format : kFormats) {
+    test::MemoryPages pages = test::random_model(format, test::small_config());
+    pages.add_vocabulary("1 'a' 1\n2 'b' 1\n");
+    const auto model = open(pages);
+    ASSERT_NE(model->tokenizer(), nullptr);
+    EXPECT_EQ(model->tokenizer()->encode("ba").value(), (std::vector<TokenId>{2, 1}));
+  }
+}
+
+TEST(Model, NamesTheTensorThatIsMissingOrMisshapen) {
+  const auto expect_refused = [](test::MemoryPages& pages, const std::string& name) {
+    const auto refused = Model::open(pages);
+    ASSERT_FALSE(refused) << name;
+    EXPECT_NE(refused.error().where.find(name), std::string::npos) << to_string(refused.error());
+  };
+  for (const char* name : {"emb.weight", "blocks.1.att.v2", "blocks.0.ln0.bias", "head.weight",
+                           "blocks.1.ffn.value.weight", "blocks.0.att.r_k"}) {
+    test::MemoryPages missing = test::random_model(Format::kF32, test::small_config());
+    missing.remove(name);
+    expect_refused(missing, name);
+    test::MemoryPages misshapen = test::random_model(Format::kF32, test::small_config());
+    misshapen.tensor(name).cols += 1;
+    expect_refused(misshapen, name);
+    test::MemoryPages short_page = test::random_model(Format::kF32, test::small_config());
+    short_page.tensor(name).segments[0].offset = 64;
+    expect_refused(short_page, name);
+    test::MemoryPages gap = test::random_model(Format::kF32, test::small_config());
+    gap.tensor(name).segments.pop_back();
+    expect_refused(gap, name);
+  }
+}
+
+TEST(Model, RefusesOtherArchitecturesAndBrokenShapes) {
+  test::MemoryPages pages = test::random_model(Format::kF32, test::small_config());
+  pages.config().architecture = Architecture::kRwkv6;
+  EXPECT_EQ(Model::open(pages).error().code, Errc::kUnsupported);
+  pages.config().architecture = Architecture::kRwkv7;
+  pages.config().heads = 3;
+  EXPECT_EQ(Model::open(pages).error().code, Errc::kCorrupt);
+}
+
+TEST(Runner, LayersInTwoPartsAreTheWholeModel) {
+  test::MemoryPages pages = test::random_model(Format::kBf16, test::small_config());
+  const auto model = open(pages);
+  SerialParallel serial;
+  RwkvState whole = model->initial_state();
+  const std::vector<float> expected = logits_after(*model, serial, kTokens, whole);
+
+  Runner near(*model, serial);
+  Runner far(*model, serial);
+  RwkvState near_state = model->initial_state();
+  RwkvState far_state = model->initial_state();
+  Activation activation;
+  std::vector<float> logits(model->config().vocab);
+  for (const TokenId token : kTokens) {
+    near.embed(token, activation);
+    near.layers(LayerIndex(0), LayerIndex(1), activation, near_state);
+    far.layers(LayerIndex(1), LayerIndex(2), activation, far_state);
+    far.head(activation, logits);
+  }
+  EXPECT_EQ(logits, expected);
+}
+
+TEST(Runner, ASavedStateGoesOnWithTheSameBits) {
+  test::MemoryPages pages = test::random_model(Format::kQ8, test::small_config());
+  const auto model = open(pages);
+  SerialParallel serial;
+  RwkvState whole = model->initial_state();
+  const std::vector<float> expected = logits_after(*model, serial, kTokens, whole);
+
+  RwkvState first = model->initial_state();
+  logits_after(*model, serial, std::span(kTokens).first(3), first);
+  const Buffer saved = first.save(Digest{});
+  RwkvState moved = RwkvState::restore(saved, model->config(), Digest{}).value();
+  EXPECT_EQ(logits_after(*model, serial, std::span(kTokens).subspan(3), moved), expected);
+  EXPECT_EQ(moved, whole);
+  EXPECT_EQ(whole.step, Step(kTokens.size()));
+}
+
+TEST(Runner, StartsFromTheTunedStateWhenThereIsOne) {
+  test::MemoryPages pages = test::random_model(Format::kF32, test::small_config());
+  const std::vector<float> tuned = test::random_floats(2 * 64 * 64, 50);
+  pages.add("blocks.1.att.time_state", {.rows = 2 * 64, .cols = 64}, tuned);
+  const auto model = open(pages);
+  const RwkvState state = model->initial_state();
+  EXPECT_TRUE(std::ranges::equal(state.wkv(LayerIndex(1)), tuned));
+  for (const float value : state.wkv(LayerIndex(0))) EXPECT_EQ(value, 0);
+}
+
+TEST(Runner, GivesTheSameBitsOnEveryInstructionSetAndSplit) {
+  for (const Format format : kFormats) {
+    test::MemoryPages pages = test::random_model(format, test::small_config());
+    const auto model = open(pages);
+    SerialParallel serial;
+    test::ShuffledParallel shuffled;
+    RwkvState expected_state = model->initial_state();
+    ASSERT_TRUE(select_isa("scalar"));
+    const auto expected = logits_after(*model, serial, kTokens, expected_state);
+    for (const Isa isa : supported_isas()) {
+      ASSERT_TRUE(select_isa(name_of(isa)));
+      RwkvState state = model->initial_state();
+      EXPECT_EQ(logits_after(*model, shuffled, kTokens, state), expected)
+          << name_of(format) << " " << name_of(isa);
+      EXPECT_EQ(state, expected_state);
+    }
+    ASSERT_TRUE(select_isa(""));
+  }
+}
+
+TEST(Runner, DoesNotAllocateAfterWarmUp) {
+  for (const Format format : kFormats) {
+    test::MemoryPages pages = test::random_model(format, test::small_config());
+    const auto model = open(pages);
+    test::ShuffledParallel parallel;
+    Runner runner(*model, parallel);
+    RwkvState state = model->initial_state();
+    std::vector<float> logits(model->config().vocab);
+    runner.step(1, state, logits);
+    const std::uint64_t before = allocations;
+    for (TokenId token = 0; token < 20; ++token) runner.step(token, state, logits);
+    EXPECT_EQ(allocations, before) << name_of(format);
+  }
+}
+
+TEST(Runner, CountsTheValueRowsItRead) {
+  test::MemoryPages pages = test::random_model(Format::kF32, test::small_config());
+  const auto model = open(pages);
+  SerialParallel serial;
+  Runner runner(*model, serial);
+  RwkvState state = model->initial_state();
+  for (const TokenId token : kTokens) runner.step(token, state, {});
+  const Runner::Counters& counters = runner.counters();
+  EXPECT_EQ(counters.value_rows_total, 300U * 2 * kTokens.size());
+  EXPECT_GT(counters.value_rows_read, counters.value_rows_total / 4);
+  EXPECT_LT(counters.value_rows_read, counters.value_rows_total * 3 / 4);
+}
+
+}  // namespace
+}  // namespace skein
