@@ -174,7 +174,8 @@ Result<Manifest> read_manifest(schema::Manifest::Reader in) {
 Result<Manifest> parse_words(kj::ArrayPtr<const capnp::word> words) {
   const kj::ArrayPtr<const capnp::word> segments[] = {words};
   capnp::ReaderOptions limits;
-  limits.traversalLimitInWords = 2 * words.size() + 64;
+  // Asking for a list charges its size again each time, and some are asked for three times.
+  limits.traversalLimitInWords = 8 * words.size() + 64;
   limits.nestingLimit = kMaxNesting;
   try {
     capnp::SegmentArrayMessageReader canonical(kj::arrayPtr(segments, 1), limits);
