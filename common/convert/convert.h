@@ -17,10 +17,10 @@ enum class Precision : unsigned char { kKeep, kF32, kBf16, kF16, kQ8 };
 
 struct ConvertOptions {
   Precision precision = Precision::kKeep;
-  std::string name;  // Manifest::name, version
-  std::string version;
-  ByteView vocabulary;     // vocabulary file to embed; empty = no tokenizer
-  bool hash_pages = true;  // false: page digests are left zero (a run from memory needs none)
+  std::string name = {};  // Manifest::name, version
+  std::string version = {};
+  ByteView vocabulary = {};  // vocabulary file to embed; empty = no tokenizer
+  bool hash_pages = true;    // false: page digests are left zero (a run from memory needs none)
 };
 
 // Finds architecture and shapes in the tensors (names, ranks, sizes); Errc::kUnsupported or

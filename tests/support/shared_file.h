@@ -4,7 +4,6 @@
 #pragma once
 
 #include <fstream>
-#include <iterator>
 #include <optional>
 #include <string>
 
@@ -13,10 +12,14 @@
 namespace skein {
 
 inline std::optional<Buffer> read_shared(const std::string& path) {
-  std::ifstream file(std::string(SKEIN_SOURCE_DIR) + "/../shared/" + path, std::ios::binary);
+  std::ifstream file(std::string(SKEIN_SOURCE_DIR) + "/../shared/" + path,
+                     std::ios::binary | std::ios::ate);
   if (!file) return std::nullopt;
-  const std::string text((std::istreambuf_iterator<char>(file)), {});
-  return to_buffer(text);
+  Buffer bytes(static_cast<std::size_t>(file.tellg()));
+  file.seekg(0);
+  file.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+  CHECK(file.good());
+  return bytes;
 }
 
 inline std::string needs_shared(const std::string& path) { return "needs ../shared: " + path; }

@@ -1,0 +1,122 @@
+#include "common/convert/internal/page_packer.h"
+
+#include <algorithm>
+
+#include "common/crypto/sha256.h"
+
+namespace skein::internal {
+namespace {
+
+constexpr std::uint64_t kSharesPage = kTargetPageBytes / 2;  // smaller tensors share pages
+constexpr std::uint64_t kMaxVocabularyBytes = 64U << 20;
+
+std::uint32_t aligned(std::uint32_t offset) {
+  return (offset + kSegmentAlignment - 1) / kSegmentAlignment * kSegmentAlignment;
+}
+
+}  // namespace
+
+PagePacker::PagePacker(Manifest& manifest, std::vector<PageMemory>& pages, bool hash_pages)
+    : manifest_(manifest), pages_(pages), hash_pages_(hash_pages) {}
+
+Result<std::uint32_t> PagePacker::keep(PageMemory page, const Digest* known) {
+  PageEntry entry{.digest = {}, .bytes = static_cast<std::uint32_t>(page.bytes().size())};
+  const auto index = static_cast<std::uint32_t>(pages_.size());
+  if (hash_pages_) {
+    entry.digest = known != nullptr ? *known : sha256(page.bytes());
+    const auto [twin, is_new] = by_digest_.emplace(entry.digest, index);
+    if (!is_new) return twin->second;
+  }
+  if (index == kMaxPages) {
+    return fail(Errc::kUnsupported,
+                "the model needs more than " + std::to_string(kMaxPages) + " pages", "pages",
+                "use a smaller model");
+  }
+  pages_.push_back(std::move(page));
+  manifest_.pages.push_back(entry);
+  return index;
+}
+
+Result<std::uint32_t> PagePacker::add_page(ByteView bytes, const Digest* known) {
+  PageMemory page(static_cast<std::uint32_t>(bytes.size()));
+  std::ranges::copy(bytes, page.bytes().begin());
+  return keep(std::move(page), known);
+}
+
+Result<void> PagePacker::close() {
+  if (open_.empty()) return {};
+  PageMemory page(open_bytes_);
+  for (const Pending& pending : open_) {
+    const TensorPlan& plan = pending.plan;
+    const std::uint64_t bytes = stored_bytes(plan.format, plan.layout, plan.rows, plan.cols);
+    store_rows(plan, 0, plan.rows, page.bytes().subspan(pending.offset, bytes));
+  }
+  TRY(const std::uint32_t index, keep(std::move(page), nullptr));
+  for (const Pending& pending : open_) {
+    manifest_.tensors[pending.tensor].segments = {
+        {.page = index, .offset = pending.offset, .first_row = 0, .rows = pending.plan.rows}};
+  }
+  open_.clear();
+  open_bytes_ = 0;
+  return {};
+}
+
+// Cut so that all groups are about equally large and near kTargetPageBytes.
+Result<void> PagePacker::add_row_groups(const TensorPlan& plan, TensorEntry& entry,
+                                        std::uint64_t bytes) {
+  const std::uint32_t unit = plan.layout == Layout::kTiles ? kTileRows : 1;
+  const std::uint64_t units = (std::uint64_t{plan.rows} + unit - 1) / unit;
+  const std::uint64_t groups = (bytes + kTargetPageBytes - 1) / kTargetPageBytes;
+  const auto rows = static_cast<std::uint32_t>((units + groups - 1) / groups * unit);
+  for (std::uint32_t first = 0; first < plan.rows;) {
+    const std::uint32_t count = std::min(rows, plan.rows - first);
+    const std::uint64_t size = stored_bytes(plan.format, plan.layout, count, plan.cols);
+    CHECK(size <= kMaxPageBytes);  // a unit fits (plan_tensor), and groups are near the target
+    PageMemory page(static_cast<std::uint32_t>(size));
+    store_rows(plan, first, count, page.bytes());
+    TRY(const std::uint32_t index, keep(std::move(page), nullptr));
+    entry.segments.push_back({.page = index, .offset = 0, .first_row = first, .rows = count});
+    first += count;
+  }
+  return {};
+}
+
+Result<void> PagePacker::add_tensor(const TensorPlan& plan) {
+  const std::uint64_t bytes = stored_bytes(plan.format, plan.layout, plan.rows, plan.cols);
+  const bool shares = bytes <= kSharesPage;
+  const bool full = aligned(open_bytes_) + bytes > kTargetPageBytes;
+  if (!shares || full || plan.place.group != open_group_) {
+    TRY_VOID(close());
+  }
+  open_group_ = plan.place.group;
+  TensorEntry& entry = manifest_.tensors.emplace_back();
+  entry.name = plan.source->name;
+  entry.shape = plan.source->shape;
+  entry.format = plan.format;
+  entry.layout = plan.layout;
+  entry.transposed = plan.transposed;
+  entry.rows = plan.rows;
+  entry.cols = plan.cols;
+  if (!shares) return add_row_groups(plan, entry, bytes);
+  const std::uint32_t offset = aligned(open_bytes_);
+  open_.push_back({.tensor = manifest_.tensors.size() - 1, .offset = offset, .plan = plan});
+  open_bytes_ = offset + static_cast<std::uint32_t>(bytes);
+  return {};
+}
+
+Result<void> PagePacker::add_vocabulary(ByteView file) {
+  if (file.size() > kMaxVocabularyBytes) {
+    return fail(Errc::kUnsupported, "the vocabulary is larger than 64 MiB", "vocabulary",
+                "name an RWKV vocabulary file");
+  }
+  manifest_.tokenizer = {.kind = "rwkv-world", .bytes = file.size(), .pages = {}};
+  for (ByteView rest = file; !rest.empty();) {
+    const ByteView piece = rest.first(std::min<std::size_t>(rest.size(), kTargetPageBytes));
+    TRY(const std::uint32_t index, add_page(piece));
+    manifest_.tokenizer.pages.push_back(index);
+    rest = rest.subspan(piece.size());
+  }
+  return {};
+}
+
+}  // namespace skein::internal

@@ -1,0 +1,35 @@
+// Plan: how one checkpoint tensor is to lie in the artifact, decided from its role, shape and the
+// precision asked for, before any byte is moved. Pure; any thread.
+#pragma once
+
+#include <vector>
+
+#include "common/convert/convert.h"
+#include "common/convert/internal/parts.h"
+
+namespace skein::internal {
+
+inline constexpr std::uint32_t kMinQuantizedRank = 32;  // smaller LoRAs gain nothing from q8
+
+struct TensorPlan {
+  const CheckpointTensor* source = nullptr;
+  PlaceInModel place;
+  Format format = Format::kF32;
+  Layout layout = Layout::kRows;
+  bool transposed = false;
+  std::uint32_t rows = 0;  // of the stored matrix
+  std::uint32_t cols = 0;
+};
+
+// Errc::kUnsupported names a tensor whose rows or tiles are larger than a page.
+Result<TensorPlan> plan_tensor(const CheckpointTensor& tensor, Precision precision);
+// All of them, in order of first use; the same for the same tensors in any order.
+Result<std::vector<TensorPlan>> plan_tensors(std::span<const CheckpointTensor> tensors,
+                                             Precision precision);
+
+// Rows [first, first + count) of the stored matrix, in their stored form. out.size() ==
+// stored_bytes(format, layout, count, cols); for kTiles `first` is a multiple of 16.
+void store_rows(const TensorPlan& plan, std::uint32_t first, std::uint32_t count,
+                MutableByteView out);
+
+}  // namespace skein::internal
