@@ -99,6 +99,9 @@ UpdateActions UpdateMachine::staged() {
 
 UpdateActions UpdateMachine::on(const UpdateEvent::LinkFailed& event, Instant now) {
   if (!work_ || work_->offer.artifact != event.artifact || work_->stalled) return {};
+  work_->pages += event.pages;
+  work_->bytes += event.bytes;
+  if (event.pages > 0) work_->link_failures = 0;
   work_->stalled = true;
   work_->resume_at = now + doubled(kFirstResume, kMaxResume, work_->link_failures);
   work_->link_failures += 1;
@@ -178,8 +181,8 @@ const UpdateMachine::Failure* UpdateMachine::failure_of(RolloutId rollout) const
 std::vector<StepReport> UpdateMachine::reports() const {
   std::vector<StepReport> all = held_;
   if (work_) {
-    all.push_back({work_->offer.rollout, work_->offer.artifact, work_->step, "", work_->bytes,
-                   work_->pages});
+    all.push_back(
+        {work_->offer.rollout, work_->offer.artifact, work_->step, "", work_->bytes, work_->pages});
   }
   return all;
 }

@@ -45,6 +45,8 @@ struct UpdateEvent {
   };
   struct LinkFailed {  // worth trying again
     Digest artifact;
+    std::uint32_t pages = 0;  // that came before
+    std::uint64_t bytes = 0;
   };
   struct Rejected {  // not worth trying again: "signature: ...", "page: ...", "canary: ..."
     Digest artifact;

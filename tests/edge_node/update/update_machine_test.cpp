@@ -87,10 +87,10 @@ TEST(UpdateMachine, SkipsTheDownloadWhenNoPageIsMissing) {
 TEST(UpdateMachine, ResumesACutDownloadAtTheNextOfferAndWaitsLongerEachTime) {
   UpdateMachine machine = downloading(1, 2);
   const Event::Offered again{offer(1, 2), std::nullopt};
-  machine.step(Event::LinkFailed{digest(2)}, at({}));
+  machine.step(Event::LinkFailed{digest(2), 0, 0}, at({}));
   EXPECT_TRUE(machine.step(again, at(kFirstResume / 2)).empty());
   EXPECT_EQ(machine.step(again, at(kFirstResume)), UpdateActions{Action::kGetPages});
-  machine.step(Event::LinkFailed{digest(2)}, at(kSecond));
+  machine.step(Event::LinkFailed{digest(2), 0, 0}, at(kSecond));
   EXPECT_TRUE(machine.step(again, at(kSecond + kFirstResume)).empty());
   EXPECT_EQ(machine.step(again, at(kSecond + 2 * kFirstResume)), UpdateActions{Action::kGetPages});
   EXPECT_TRUE(machine.step(again, at(2 * kSecond)).empty());  // already at it
@@ -100,7 +100,7 @@ TEST(UpdateMachine, AsksForTheManifestAgainWhenTheLinkWasCutBeforeItCame) {
   UpdateMachine machine;
   const Event::Offered again{offer(1, 2), std::nullopt};
   machine.step(again, at({}));
-  machine.step(Event::LinkFailed{digest(2)}, at({}));
+  machine.step(Event::LinkFailed{digest(2), 0, 0}, at({}));
   EXPECT_EQ(machine.step(again, at(kSecond)), UpdateActions{Action::kGetManifest});
 }
 
@@ -178,7 +178,7 @@ AnyUpdateEvent random_event(std::mt19937_64& random) {
       return Event::BatchStored{digest(artifact), static_cast<std::uint32_t>(random() % 2), 10,
                                 random() % 3};
     case 4:
-      return Event::LinkFailed{digest(artifact)};
+      return Event::LinkFailed{digest(artifact), 0, 0};
     case 5:
       return Event::Rejected{digest(artifact), "page: bad"};
     case 6:
