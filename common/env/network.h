@@ -30,11 +30,11 @@ struct TlsIdentity {
 // authority's certificate, sent in the chain) is for the first contact, before the device holds the
 // authority's PEM.
 struct TlsOptions {
-  std::optional<TlsIdentity> identity;
-  std::string authority_pem;
-  std::optional<Digest> authority_fingerprint;
-  std::string
-      server_name;  // client: what the server's certificate must be for; empty = not checked
+  std::optional<TlsIdentity> identity{};
+  std::string authority_pem{};
+  std::optional<Digest> authority_fingerprint{};
+  // Client: a host name or address that the server's certificate must carry; empty = not checked.
+  std::string server_name{};
   // Server: admit peers without a certificate (for enrolment); peer().name is then empty.
   bool peer_certificate_optional = false;
 };

@@ -4,7 +4,7 @@
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/dispatch.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -34,69 +34,133 @@ Task<void> Signal::wait() {
 
 struct TaskGroup::Shared {
   explicit Shared(Executor e) : executor(std::move(e)), ended(executor) {}
+  void cancel_before(std::uint64_t number);
+
+  struct Running {
+    std::uint64_t number = 0;
+    bool began = false;
+    bool doomed = false;  // cancelled before it began: then it never begins
+    asio::cancellation_signal signal;
+  };
+  using Place = std::list<Running>::iterator;
+  static Task<void> run(std::shared_ptr<Shared> shared, Place place, Task<void> work);
+
   Executor executor;
-  std::list<asio::cancellation_signal> signals;
+  std::list<Running> running;
+  std::uint64_t next_number = 0;
   Signal ended;
 };
 
-TaskGroup::TaskGroup(Executor executor) : shared_(std::make_shared<Shared>(std::move(executor))) {}
-TaskGroup::~TaskGroup() { cancel(); }
-
-std::size_t TaskGroup::running() const { return shared_->signals.size(); }
-
-void TaskGroup::spawn(Task<void> task) {
-  shared_->signals.emplace_back();
-  const auto signal = std::prev(shared_->signals.end());
-  auto done = [shared = shared_, signal](const std::exception_ptr& thrown) {
-    shared->signals.erase(signal);
-    shared->ended.notify_all();
-    if (!thrown) return;
-    try {
-      std::rethrow_exception(thrown);
-    } catch (const boost::system::system_error& error) {
-      CHECK(error.code() == asio::error::operation_aborted && "a task threw");
-    }
-  };
-  asio::co_spawn(shared_->executor, std::move(task),
-                 asio::bind_cancellation_slot(signal->slot(), std::move(done)));
-}
-
-void TaskGroup::cancel() {
+void TaskGroup::Shared::cancel_before(std::uint64_t number) {
   // Emitting may end a task at once and erase its signal: step before emitting.
-  for (auto it = shared_->signals.begin(); it != shared_->signals.end();) {
+  for (auto it = running.begin(); it != running.end() && it->number < number;) {
     const auto current = it++;
-    current->emit(asio::cancellation_type::terminal);
+    if (current->began) {
+      current->signal.emit(asio::cancellation_type::terminal);
+    } else {
+      current->doomed = true;
+    }
   }
 }
 
-Task<void> TaskGroup::stop() {
-  const auto shared = shared_;
-  cancel();
-  while (!shared->signals.empty()) co_await shared->ended.wait();
-}
-
-Task<void> TaskGroup::join() {
-  const auto shared = shared_;
-  while (!shared->signals.empty()) co_await shared->ended.wait();
-}
-
-namespace internal {
-
-// A cancelled task ends here like any other, so that `||` below never meets two exceptions at once.
-static Task<void> until_cancelled(Task<void> work) {
+// Boost 1.81 lets the cancellation of a task that has not begun, or has never waited, escape from
+// co_spawn's own steps into the loop. Hence `doomed`, and the last line.
+Task<void> TaskGroup::Shared::run(std::shared_ptr<Shared> /*stays*/, Place place, Task<void> work) {
+  place->began = true;
+  if (place->doomed) co_return;
   try {
     co_await std::move(work);
   } catch (const boost::system::system_error& error) {
     if (error.code() != asio::error::operation_aborted) throw;
   }
+  co_await asio::this_coro::throw_if_cancelled(false);
 }
 
+TaskGroup::TaskGroup(Executor executor) : shared_(std::make_shared<Shared>(std::move(executor))) {}
+TaskGroup::~TaskGroup() { cancel(); }
+
+std::size_t TaskGroup::running() const { return shared_->running.size(); }
+
+void TaskGroup::spawn(Task<void> task) {
+  const auto place = shared_->running.emplace(shared_->running.end());
+  place->number = shared_->next_number++;
+  auto done = [shared = shared_, place](const std::exception_ptr& thrown) {
+    shared->running.erase(place);
+    shared->ended.notify_all();
+    CHECK(!thrown);  // tasks report by Result
+  };
+  Task<void> running = Shared::run(shared_, place, std::move(task));
+  asio::co_spawn(shared_->executor, std::move(running),
+                 asio::bind_cancellation_slot(place->signal.slot(), std::move(done)));
+}
+
+// Asio forwards a cancellation by dispatching a bare pointer to the task's own signal. From outside
+// the loop that would be posted, and the task could end before it arrives; so the loop is entered
+// first, here. Only a weak reference waits in the queue: it may outlive the loop's timers.
+void TaskGroup::cancel() {
+  if (shared_->running.empty()) return;
+  asio::dispatch(shared_->executor, [weak = std::weak_ptr(shared_), number = shared_->next_number] {
+    if (const auto shared = weak.lock()) shared->cancel_before(number);
+  });
+}
+
+Task<void> TaskGroup::stop() {
+  const auto shared = shared_;
+  cancel();
+  while (!shared->running.empty()) co_await shared->ended.wait();
+}
+
+Task<void> TaskGroup::join() {
+  const auto shared = shared_;
+  while (!shared->running.empty()) co_await shared->ended.wait();
+}
+
+namespace internal {
+
+// Outlives whichever of the three ends last.
+struct Race {
+  explicit Race(const Executor& executor) : changed(executor), work(executor), alarm(executor) {}
+  bool finished = false;
+  bool late = false;
+  Signal changed;
+  TaskGroup work;
+  TaskGroup alarm;
+};
+
+static Task<void> run_work(std::shared_ptr<Race> race, Task<void> work) {
+  struct Ended {
+    Race& race;
+    ~Ended() { race.changed.notify_all(); }
+  };
+  const Ended ended{*race};
+  co_await std::move(work);
+  race->finished = true;
+}
+
+static Task<void> run_alarm(std::shared_ptr<Race> race, Clock& clock, Instant deadline) {
+  co_await clock.sleep_until(deadline);
+  race->late = true;
+  race->changed.notify_all();
+}
+
+// Not `work || alarm`: Asio's operator cancels the loser even before it has begun, which Boost 1.81
+// does not survive (see TaskGroup), and says nothing about when the loser has unwound.
 Task<bool> finish_before(Clock& clock, Instant deadline, Task<void> work) {
-  using asio::experimental::awaitable_operators::operator||;
-  Task<void> alarm = until_cancelled(clock.sleep_until(deadline));
-  Task<void> guarded = until_cancelled(std::move(work));
-  const auto first = co_await (std::move(guarded) || std::move(alarm));
-  co_return first.index() == 0;
+  const auto race = std::make_shared<Race>(co_await asio::this_coro::executor);
+  race->work.spawn(run_work(race, std::move(work)));
+  race->alarm.spawn(run_alarm(race, clock, deadline));
+  // Our own cancellation must still wait for the work to unwind: no throwing until then.
+  const bool throws = co_await asio::this_coro::throw_if_cancelled();
+  co_await asio::this_coro::throw_if_cancelled(false);
+  while (race->work.running() > 0 && !race->late) {
+    co_await race->changed.wait();
+    const auto state = co_await asio::this_coro::cancellation_state;
+    if (state.cancelled() != asio::cancellation_type::none) break;
+  }
+  co_await race->work.stop();
+  co_await race->alarm.stop();
+  co_await asio::this_coro::throw_if_cancelled(throws);
+  co_return race->finished;
 }
 
 }  // namespace internal

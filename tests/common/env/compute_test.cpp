@@ -1,0 +1,92 @@
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <numeric>
+
+#include "common/env/real/internal/thread_pool.h"
+#include "common/env/real/real_env.h"
+
+namespace skein {
+namespace {
+
+TEST(ThreadPool, CallsEachIndexExactlyOnceInEveryRound) {
+  for (const std::size_t threads : {1U, 2U, 3U, 5U}) {
+    real::ThreadPool pool(threads);
+    EXPECT_EQ(pool.threads(), threads);
+    std::vector<std::uint32_t> calls(257);
+    for (std::size_t round = 0; round < 2000; ++round) {
+      const std::size_t count = round % calls.size();
+      std::ranges::fill(calls, 0U);
+      pool.for_each(count, [&](std::size_t i) { ++calls[i]; });
+      for (std::size_t i = 0; i < calls.size(); ++i) ASSERT_EQ(calls[i], i < count ? 1U : 0U);
+    }
+  }
+}
+
+TEST(ThreadPool, WakesHelpersThatFellAsleep) {
+  real::ThreadPool pool(3);
+  for (int round = 0; round < 20; ++round) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    std::atomic<std::size_t> sum{0};
+    pool.for_each(1000, [&](std::size_t i) { sum += i; });
+    ASSERT_EQ(sum, 499'500U);
+  }
+}
+
+TEST(ThreadPool, SharesUnevenWork) {
+  real::ThreadPool pool(2);
+  std::vector<std::uint64_t> out(64);
+  pool.for_each(out.size(), [&](std::size_t i) {
+    std::uint64_t value = i;
+    for (std::size_t k = 0; k < (i == 0 ? 2'000'000U : 10U); ++k) value = value * 31 + k;
+    out[i] = value;
+  });
+  for (std::size_t i = 1; i < out.size(); ++i) EXPECT_NE(out[i], 0U);
+}
+
+TEST(RealCompute, RunsAJobOffTheLoopWhichStaysAwake) {
+  RealEnv real({.compute_threads = 2});
+  Env env = real.env();
+  std::atomic<bool> release = false;
+  TaskGroup group(env.executor);
+  auto open_later = [](Clock& clock, std::atomic<bool>& flag) -> Task<void> {
+    co_await clock.sleep_for(std::chrono::milliseconds(5));
+    flag = true;  // only a live loop gets here
+  };
+  group.spawn(open_later(env.clock, release));
+  std::size_t sum = 0;
+  std::function<void()> job = [&] {
+    while (!release) std::this_thread::yield();
+    std::vector<std::size_t> parts(100);
+    env.compute.parallel().for_each(parts.size(), [&](std::size_t i) { parts[i] = i; });
+    sum = std::accumulate(parts.begin(), parts.end(), std::size_t{0});
+  };
+  real.run(env.compute.run(std::move(job), Duration(0)));
+  EXPECT_EQ(sum, 4950U);
+  EXPECT_EQ(env.compute.parallel().threads(), 2U);
+}
+
+TEST(RealCompute, JobsRunOneAfterTheOther) {
+  RealEnv real({.compute_threads = 1});
+  Env env = real.env();
+  TaskGroup group(env.executor);
+  int inside = 0;
+  int most = 0;
+  int done = 0;
+  auto submit = [](Compute& compute, std::function<void()> job) -> Task<void> {
+    co_await compute.run(std::move(job), Duration(0));
+  };
+  for (int i = 0; i < 50; ++i) {
+    group.spawn(submit(env.compute, [&] {
+      most = std::max(most, ++inside);
+      ++done;
+      --inside;
+    }));
+  }
+  real.run(group.join());
+  EXPECT_EQ(done, 50);
+  EXPECT_EQ(most, 1);
+}
+
+}  // namespace
+}  // namespace skein
