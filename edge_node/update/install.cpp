@@ -1,0 +1,48 @@
+#include "edge_node/update/install.h"
+
+#include "common/artifact/artifact_file.h"
+#include "edge_node/update/internal/canary.h"
+
+namespace skein {
+
+namespace {
+
+constexpr std::size_t kMaxMarkerBytes = 256;
+
+Task<Result<void>> put_missing(ChunkStore& store, ArtifactFile& file) {
+  const Manifest& manifest = file.manifest();
+  CO_TRY(const auto missing, store.missing_from(manifest));
+  for (const PageIndex page : missing) {
+    CO_TRY(const ByteView bytes, file.page(page));
+    CO_TRY_VOID(co_await store.put(manifest.pages[page.value()].digest, bytes));
+  }
+  SignedManifest signed_manifest = file.signed_manifest();
+  CO_TRY_VOID(co_await store.put_manifest(std::move(signed_manifest)));
+  co_return co_await store.sync();
+}
+
+}  // namespace
+
+Task<Result<std::optional<SlotState>>> install_artifact(Env env, ChunkStore& store, Slots& slots,
+                                                        InstallOptions options) {
+  CO_TRY(const auto file, open_artifact(env.disk, options.artifact_path));
+  const std::string digest = file->digest().hex();
+  const auto marker = co_await read_file(env.disk, options.marker_path, kMaxMarkerBytes);
+  if (marker && as_text(*marker) == digest) co_return std::optional<SlotState>();
+  if (options.key) {
+    CO_TRY_VOID(file->verify_signature(*options.key));
+  }
+  Result<void> passed;
+  std::function<void()> job = [&] { passed = try_model(*file, env.compute.parallel()); };
+  co_await env.compute.run(std::move(job), std::chrono::milliseconds(100));
+  CO_TRY_VOID(passed);
+  CO_TRY_VOID(co_await put_missing(store, *file));
+  CO_TRY(SlotState state, co_await slots.commit(store, file->digest()));
+  CO_TRY_VOID(co_await replace_file(env.disk, options.marker_path, as_bytes(digest)));
+  env.log.info("artifact installed", {{"file", options.artifact_path},
+                                      {"artifact", file->digest().short_hex()},
+                                      {"signature", options.key ? "checked" : "not checked"}});
+  co_return std::optional<SlotState>(std::move(state));
+}
+
+}  // namespace skein
