@@ -3,7 +3,6 @@
 #include "common/artifact/artifact_file.h"
 #include "common/checkpoint/checkpoint.h"
 #include "common/convert/convert.h"
-#include "common/env/disk.h"
 
 namespace skein {
 
@@ -20,7 +19,7 @@ Result<std::unique_ptr<ModelFile>> ModelFile::open_pages(Disk& disk,
     TRY(opened->own_tokenizer_, Tokenizer::parse(text));
   }
   if (is_artifact(file->bytes())) {
-    opened->is_artifact_ = true;
+    opened->from_artifact_ = true;
     TRY(opened->pages_, ArtifactFile::open(std::move(file), arguments.path));
     return opened;
   }

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "common/artifact/page_source.h"
+#include "common/env/disk.h"
 #include "common/env/env.h"
 #include "common/model/model.h"
 
@@ -33,7 +34,7 @@ class ModelFile {
   const Manifest& manifest() const { return pages_->manifest(); }
   Digest digest() const;
   std::uint64_t file_bytes() const { return file_bytes_; }
-  bool is_artifact() const { return is_artifact_; }
+  bool from_artifact() const { return from_artifact_; }
 
  private:
   ModelFile() = default;
@@ -43,7 +44,7 @@ class ModelFile {
   std::unique_ptr<Model> model_;
   std::unique_ptr<Tokenizer> own_tokenizer_;
   std::uint64_t file_bytes_ = 0;
-  bool is_artifact_ = false;
+  bool from_artifact_ = false;
 };
 
 }  // namespace skein
