@@ -59,18 +59,15 @@ class TinyCheckpoint {
 
  private:
   void append_element(Buffer& data) {
-    const float small = std::normal_distribution<float>(0, 0.1F)(random_);
+    if (shapes_.finite) return append_small(data);
     const auto bits = static_cast<std::uint32_t>(random_());
-    switch (shapes_.format) {
-      case Format::kF32:
-        return append_le(data, shapes_.finite ? std::bit_cast<std::uint32_t>(small) : bits);
-      case Format::kBf16:
-        return append_le(data,
-                         shapes_.finite ? narrow_bf16(small) : static_cast<std::uint16_t>(bits));
-      default:
-        return append_le(data,
-                         shapes_.finite ? narrow_f16(small) : static_cast<std::uint16_t>(bits));
-    }
+    if (shapes_.format == Format::kF32) return append_le(data, bits);
+    append_le(data, static_cast<std::uint16_t>(bits));
+  }
+  void append_small(Buffer& data) {
+    const float value = std::normal_distribution<float>(0, 0.1F)(random_);
+    if (shapes_.format == Format::kF32) return append_le(data, value);
+    append_le(data, shapes_.format == Format::kF16 ? narrow_f16(value) : narrow_bf16(value));
   }
 
   void add_layer(std::uint32_t layer, std::uint32_t d) {
