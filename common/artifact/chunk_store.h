@@ -26,7 +26,8 @@ class ChunkStore {
   Task<Result<void>> open();
 
   // Errc::kCorrupt when `bytes` are not what `digest` names. On return the bytes are durable, their
-  // name only after sync(): a crash may forget whole pages, never tear one.
+  // name only after sync(): a crash may forget whole pages, never tear one. The caller keeps
+  // `bytes`.
   Task<Result<void>> put(Digest digest, ByteView bytes);
   // Errc::kNotFound; kCorrupt when it was damaged (and has been removed).
   Task<Result<Buffer>> get(Digest digest);

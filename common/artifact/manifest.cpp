@@ -15,6 +15,8 @@ namespace {
 
 // Manifest > tensors > tensor > segments is as deep as it goes.
 constexpr int kMaxNesting = 8;
+// Asking for a list charges its size again each time, and isCanonical() asks too.
+constexpr std::uint64_t kTraversalFactor = 8;
 
 tl::unexpected<Error> corrupt(std::string what) {
   return fail(Errc::kCorrupt, std::move(what), "manifest", "fetch the artifact again");
@@ -174,8 +176,7 @@ Result<Manifest> read_manifest(schema::Manifest::Reader in) {
 Result<Manifest> parse_words(kj::ArrayPtr<const capnp::word> words) {
   const kj::ArrayPtr<const capnp::word> segments[] = {words};
   capnp::ReaderOptions limits;
-  // Asking for a list charges its size again each time, and some are asked for three times.
-  limits.traversalLimitInWords = 8 * words.size() + 64;
+  limits.traversalLimitInWords = kTraversalFactor * words.size() + 64;
   limits.nestingLimit = kMaxNesting;
   try {
     capnp::SegmentArrayMessageReader canonical(kj::arrayPtr(segments, 1), limits);
@@ -207,6 +208,11 @@ Result<Manifest> decode_manifest(ByteView bytes) {
   std::memcpy(words.begin(), bytes.data(), bytes.size());
   TRY(Manifest manifest, parse_words(words));
   TRY_VOID(internal::check_manifest(manifest));
+  // Canonical, but with bits that no field of ours accounts for.
+  if (!std::ranges::equal(encode_manifest(manifest), bytes)) {
+    return fail(Errc::kUnsupported, "the manifest holds fields that are not known", "manifest",
+                "use a newer Skein");
+  }
   return manifest;
 }
 

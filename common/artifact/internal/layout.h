@@ -1,0 +1,54 @@
+// Where things stand in a .skein file and in a signed manifest's blob (schemas/README.md). Pure;
+// any thread.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "common/artifact/manifest.h"
+
+namespace skein::internal {
+
+template <std::size_t N>
+constexpr std::array<std::byte, N - 1> magic_of(const char (&text)[N]) {
+  std::array<std::byte, N - 1> magic{};
+  for (std::size_t i = 0; i + 1 < N; ++i) magic[i] = static_cast<std::byte>(text[i]);
+  return magic;
+}
+
+// Signed manifest: magic (8), signer (32), signature (64), manifest.
+inline constexpr auto kManifestMagic = magic_of("SKMAN\1\0\0");
+inline constexpr std::size_t kSignedManifestPrefix = 104;
+
+// .skein: header (128 bytes), manifest, pages in manifest order, each at a multiple of 64.
+inline constexpr auto kArtifactMagic = magic_of("SKEIN\1");
+inline constexpr std::uint16_t kArtifactVersion = 1;
+inline constexpr std::size_t kArtifactHeaderBytes = 128;
+inline constexpr std::uint64_t kPageAlignment = 64;
+
+struct ArtifactHeader {
+  std::uint32_t pages = 0;
+  std::uint64_t manifest_bytes = 0;
+  std::uint64_t file_bytes = 0;
+  PublicKey signer{};
+  Signature signature{};
+};
+Buffer encode_header(const ArtifactHeader& header);
+// `file_bytes` is the size the file really has; lengths are checked against it before anything is
+// sized by them. `file_name` is for messages.
+Result<ArtifactHeader> decode_header(ByteView front, std::uint64_t file_bytes,
+                                     std::string_view file_name);
+
+// Offset of every page, and after the last one the file's end.
+std::vector<std::uint64_t> page_offsets(const Manifest& manifest, std::uint64_t manifest_bytes);
+
+// "page 17 of 4f2a..." and what to do about it: one sentence wherever a page is damaged.
+tl::unexpected<Error> damaged_page(std::size_t page, const Digest& manifest, std::string where);
+
+// The artifact's or page's fault, not the disk's: another copy may do.
+inline bool is_damage(const Error& error) {
+  return error.code == Errc::kNotFound || error.code == Errc::kCorrupt ||
+         error.code == Errc::kUnsupported;
+}
+
+}  // namespace skein::internal
