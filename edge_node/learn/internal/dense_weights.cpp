@@ -1,0 +1,85 @@
+#include "edge_node/learn/internal/dense_weights.h"
+
+#include "kernels/ops/format.h"
+
+namespace skein::internal {
+namespace {
+
+using gradients::Dense;
+
+Dense<float> matrix(const Matrix& stored) {
+  const MatrixView view = stored.view();
+  Dense<float> dense{view.rows, view.cols, std::vector<float>(std::size_t{view.rows} * view.cols)};
+  for (const RowBlock& block : view.blocks) {
+    const std::uint64_t bytes = stored_bytes(view.format, view.layout, block.rows, view.cols);
+    decode(view.format, view.layout, block.rows, view.cols, ByteView(block.data, bytes),
+           std::span(dense.values)
+               .subspan(std::size_t{block.first_row} * view.cols,
+                        std::size_t{block.rows} * view.cols));
+  }
+  return dense;
+}
+
+Dense<float> vector(const std::vector<float>& values) {
+  return {1, static_cast<std::uint32_t>(values.size()), values};
+}
+
+gradients::Norm<float> norm(const Norm& stored) {
+  return {vector(stored.weight), vector(stored.bias)};
+}
+
+gradients::Lora<float> lora(const Lora& stored) {
+  gradients::Lora<float> dense{matrix(stored.down), matrix(stored.up), {}};
+  if (!stored.bias.empty()) dense.bias = vector(stored.bias);
+  return dense;
+}
+
+gradients::DenseLayer<float> layer(const LayerWeights& stored, bool first) {
+  const TimeMix& att = stored.att;
+  gradients::DenseLayer<float> dense;
+  dense.before_time_mix = norm(stored.ln1);
+  dense.before_channel_mix = norm(stored.ln2);
+  dense.shift_r = vector(att.x_r);
+  dense.shift_w = vector(att.x_w);
+  dense.shift_k = vector(att.x_k);
+  dense.shift_v = vector(att.x_v);
+  dense.shift_a = vector(att.x_a);
+  dense.shift_g = vector(att.x_g);
+  dense.receptance = matrix(att.receptance);
+  dense.key = matrix(att.key);
+  dense.value = matrix(att.value);
+  dense.output = matrix(att.output);
+  dense.decay = lora(att.w);
+  dense.rate = lora(att.a);
+  dense.gate = lora(att.g);
+  if (!first) dense.mix = lora(att.v);
+  dense.k_k = vector(att.k_k);
+  dense.k_a = vector(att.k_a);
+  dense.r_k = vector(att.r_k);
+  dense.heads_norm = norm(att.ln_x);
+  dense.shift_channel = vector(stored.ffn.x_k);
+  dense.channel_key = matrix(stored.ffn.key);
+  dense.channel_value = matrix(stored.ffn.value);
+  return dense;
+}
+
+}  // namespace
+
+gradients::DenseModel<float> dense_weights(const ModelWeights& weights) {
+  gradients::DenseModel<float> dense;
+  dense.width = weights.config.width;
+  dense.heads = weights.config.heads;
+  dense.head_size = weights.config.head_size;
+  dense.ffn_width = weights.config.ffn_width;
+  dense.vocab = weights.config.vocab;
+  dense.embedding = matrix(weights.embedding);
+  dense.after_embedding = norm(weights.ln0);
+  for (const LayerWeights& each : weights.layers) {
+    dense.layers.push_back(layer(each, dense.layers.empty()));
+  }
+  dense.before_head = norm(weights.ln_out);
+  dense.head = matrix(weights.head);
+  return dense;
+}
+
+}  // namespace skein::internal

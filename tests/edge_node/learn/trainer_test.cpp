@@ -1,0 +1,136 @@
+#include "edge_node/learn/trainer.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "common/convert/convert.h"
+#include "common/model/evaluate.h"
+#include "edge_node/learn/internal/dense_weights.h"
+#include "kernels/gradients/window.h"
+#include "tests/support/memory_pages.h"
+#include "tests/support/shared_file.h"
+
+namespace skein {
+namespace {
+
+std::vector<TokenId> repeated(std::vector<TokenId> pattern, std::size_t count) {
+  std::vector<TokenId> ids;
+  for (std::size_t i = 0; i < count; ++i) ids.push_back(pattern[i % pattern.size()]);
+  return ids;
+}
+
+struct Given {
+  explicit Given(Format format) : pages(test::random_model(format, test::small_config())) {}
+  test::MemoryPages pages;
+  std::unique_ptr<Model> model = std::move(*Model::open(pages));
+  SerialParallel serial;
+};
+
+void finish(Trainer& trainer) {
+  while (!trainer.done()) trainer.next_window();
+}
+
+double mean_loss(const EvalResult& result) {
+  return result.nll / static_cast<double>(result.tokens);
+}
+
+TEST(Trainer, DenseForwardAgreesWithTheModelThatServes) {
+  for (const Format format : {Format::kF32, Format::kBf16, Format::kF16}) {
+    Given given(format);
+    const auto dense = internal::dense_weights(given.model->weights());
+    gradients::Window<float> window(dense);
+    const std::vector<TokenId> ids = repeated({0, 5, 98, 17, 17, 42, 3}, 20);
+    const std::vector<float> states(dense.state_size(), 0.0F);
+    std::vector<float> logits(ids.size() * dense.vocab), expected(dense.vocab);
+    window.logits(ids, states, logits);
+    Runner runner(*given.model, given.serial);
+    RwkvState state = given.model->initial_state();
+    for (std::size_t t = 0; t < ids.size(); ++t) {
+      runner.step(ids[t], state, expected);
+      for (std::size_t i = 0; i < expected.size(); ++i) {
+        ASSERT_NEAR(logits[t * dense.vocab + i], expected[i], 1e-3) << t << " " << i;
+      }
+    }
+  }
+}
+
+TEST(Trainer, LearnsARepetitiveText) {
+  Given given(Format::kBf16);
+  const std::vector<TokenId> ids = repeated({7, 21, 13, 21, 80}, 240);
+  Trainer trainer(*given.model, ids, {.learning_rate = 0.05F, .epochs = 6, .context = 32});
+  finish(trainer);
+  EXPECT_LT(trainer.loss_after(), trainer.loss_before() * 0.9);
+  EXPECT_EQ(trainer.tokens(), ids.size());
+}
+
+TEST(Trainer, LossBeforeIsWhatEvaluationSays) {
+  Given given(Format::kF32);
+  const std::vector<TokenId> ids = repeated({7, 21, 13, 21, 80}, 70);
+  Trainer trainer(*given.model, ids, {.context = 32});
+  finish(trainer);
+  const EvalResult result = evaluate(*given.model, given.serial, ids, 32);
+  EXPECT_NEAR(trainer.loss_before(), mean_loss(result), 1e-4);
+}
+
+// The whole way: train, put base + update into an artifact, open it, evaluate there.
+TEST(Trainer, ThePublishedStateGivesTheLossThatTrainingPromised) {
+  Given given(Format::kF32);
+  const std::vector<TokenId> ids = repeated({7, 21, 13, 21, 80}, 96);
+  Trainer trainer(*given.model, ids, {.learning_rate = 0.05F, .epochs = 3, .context = 32});
+  finish(trainer);
+  const RawUpdate update = trainer.update();
+  const std::uint32_t layers = given.model->config().layers;
+  const std::size_t per_layer = update.delta.size() / layers;
+  std::vector<CheckpointTensor> tensors;
+  for (std::uint32_t l = 0; l < layers; ++l) {
+    tensors.push_back({"blocks." + std::to_string(l) + ".att.time_state",
+                       {2, 64, 64},
+                       Format::kF32,
+                       std::as_bytes(std::span(update.delta).subspan(l * per_layer, per_layer))});
+  }
+  const auto tuned = with_tensors(given.pages, tensors, "v2", "state-tuning", Digest{});
+  ASSERT_TRUE(tuned) << to_string(tuned.error());
+  const auto model = Model::open(**tuned);
+  ASSERT_TRUE(model) << to_string(model.error());
+  EXPECT_NEAR(mean_loss(evaluate(**model, given.serial, ids, 32)), trainer.loss_after(), 1e-4);
+}
+
+TEST(Trainer, GivesTheSameBitsTwice) {
+  Given given(Format::kQ8);
+  const std::vector<TokenId> ids = repeated({1, 2, 3, 4, 90, 6, 7}, 50);
+  Trainer first(*given.model, ids, {.epochs = 2, .context = 16});
+  Trainer second(*given.model, ids, {.epochs = 2, .context = 16});
+  finish(first);
+  finish(second);
+  EXPECT_EQ(first.update().delta, second.update().delta);
+  EXPECT_EQ(first.loss_after(), second.loss_after());
+}
+
+TEST(Trainer, CountsItsWindows) {
+  Given given(Format::kBf16);
+  Trainer trainer(*given.model, repeated({1, 2}, 33), {.epochs = 2, .context = 16});
+  EXPECT_EQ(trainer.windows_total(), 3 * 4);  // before, two epochs, after
+  trainer.next_window();
+  EXPECT_EQ(trainer.windows_done(), 1);
+  EXPECT_FALSE(trainer.done());
+}
+
+TEST(PrivacyFilter, ClipsToTheNormAndRefusesWhatIsNotFinite) {
+  const PrivacyFilter filter(5);
+  const auto short_one = filter.apply({{3, 0}});
+  ASSERT_TRUE(short_one);
+  EXPECT_FALSE(short_one->clipped());
+  EXPECT_EQ(short_one->delta()[0], 3);
+  const auto long_one = filter.apply({{30, 40}});
+  ASSERT_TRUE(long_one);
+  EXPECT_TRUE(long_one->clipped());
+  EXPECT_EQ(long_one->norm(), 5);
+  EXPECT_FLOAT_EQ(long_one->delta()[1], 4);
+  const auto broken = filter.apply({{1, std::nanf("")}});
+  ASSERT_FALSE(broken);
+  EXPECT_EQ(broken.error().code, Errc::kRefused);
+}
+
+}  // namespace
+}  // namespace skein
