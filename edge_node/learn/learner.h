@@ -21,6 +21,7 @@ struct LearnerOptions {
   std::string text_path;         // this device's own text; "" = it has none
   bool consent = false;          // the owner's word; without it no text is read, nothing is sent
   double max_update_norm = 100;  // Euclidean, over all layers; longer updates are scaled down
+  std::size_t chunk_bytes = kMaxPayloadBytes / 4;  // of an upload; at most kMaxPayloadBytes
 };
 
 // The model that is loaded now, and the artifact it came from. `model` keeps its pages alive.
