@@ -9,9 +9,9 @@
 
 namespace skein::test {
 
-class MemoryPages final : public PageSource {
+class SampleArtifact final : public PageSource {
  public:
-  MemoryPages(Manifest manifest, std::vector<Buffer> pages)
+  SampleArtifact(Manifest manifest, std::vector<Buffer> pages)
       : manifest_(std::move(manifest)), pages_(std::move(pages)) {}
   const Manifest& manifest() const override { return manifest_; }
   Result<ByteView> page(PageIndex index) override { return ByteView(pages_.at(index.value())); }
@@ -36,7 +36,7 @@ inline std::uint32_t add_page(Manifest& manifest, std::vector<Buffer>& pages, Bu
 }
 
 // Two layers of width 64; each tensor 1 to 3 segments, each in a page of its own.
-inline MemoryPages sample_artifact(std::uint64_t seed, std::uint32_t tensors = 4) {
+inline SampleArtifact sample_artifact(std::uint64_t seed, std::uint32_t tensors = 4) {
   std::mt19937_64 random(seed);
   Manifest manifest;
   manifest.name = "sample";
@@ -70,9 +70,9 @@ inline MemoryPages sample_artifact(std::uint64_t seed, std::uint32_t tensors = 4
 }
 
 // The next version: same pages but for the first, and a page more.
-inline MemoryPages changed_artifact(const MemoryPages& base, std::uint64_t seed) {
+inline SampleArtifact changed_artifact(const SampleArtifact& base, std::uint64_t seed) {
   std::mt19937_64 random(seed);
-  MemoryPages next = base;
+  SampleArtifact next = base;
   Manifest manifest = base.manifest();
   manifest.parent = sha256(encode_manifest(manifest));
   manifest.version += "+" + std::to_string(seed);

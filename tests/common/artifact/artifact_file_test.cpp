@@ -11,7 +11,7 @@ namespace {
 
 using test::changed_artifact;
 using test::MemoryDisk;
-using test::MemoryPages;
+using test::SampleArtifact;
 using test::run_task;
 using test::sample_artifact;
 
@@ -31,7 +31,7 @@ std::string refusal_of(MemoryDisk& disk) {
 TEST(ArtifactFile, GivesBackWhatWasWritten) {
   for (std::uint64_t seed = 0; seed < 20; ++seed) {
     MemoryDisk disk;
-    MemoryPages sample = sample_artifact(seed);
+    SampleArtifact sample = sample_artifact(seed);
     const auto digest = run_task(write_artifact(disk, kPath, sample, SigningKey{}));
     ASSERT_TRUE(digest) << to_string(digest.error());
 
@@ -51,7 +51,7 @@ TEST(ArtifactFile, GivesBackWhatWasWritten) {
 
 TEST(ArtifactFile, IsTheSameBytesEveryTime) {
   MemoryDisk first, second;
-  MemoryPages sample = sample_artifact(3);
+  SampleArtifact sample = sample_artifact(3);
   ASSERT_TRUE(run_task(write_artifact(first, kPath, sample, SigningKey{})));
   ASSERT_TRUE(run_task(write_artifact(second, kPath, sample, SigningKey{})));
   EXPECT_EQ(first.contents(kPath), second.contents(kPath));
@@ -61,12 +61,12 @@ TEST(ArtifactFile, IsTheSameBytesEveryTime) {
 
 TEST(ArtifactFile, KeepsASignatureMadeElsewhere) {
   MemoryDisk disk;
-  MemoryPages sample = sample_artifact(3);
+  SampleArtifact sample = sample_artifact(3);
   const SignedManifest manifest = sign_manifest(sample.manifest(), SigningKey{});
   ASSERT_TRUE(run_task(write_signed_artifact(disk, kPath, sample, manifest)));
   EXPECT_TRUE(opened(disk)->signed_manifest() == manifest);
 
-  MemoryPages other = sample_artifact(4);
+  SampleArtifact other = sample_artifact(4);
   const auto refused = run_task(write_signed_artifact(disk, kPath, other, manifest));
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, Errc::kUsage);
@@ -74,7 +74,7 @@ TEST(ArtifactFile, KeepsASignatureMadeElsewhere) {
 
 TEST(ArtifactFile, AnUnsignedOneIsReadButNotTrusted) {
   MemoryDisk disk;
-  MemoryPages sample = sample_artifact(3);
+  SampleArtifact sample = sample_artifact(3);
   ASSERT_TRUE(run_task(write_artifact(disk, kPath, sample, std::nullopt)));
   const auto file = opened(disk);
   EXPECT_TRUE(file->verify_all());
@@ -85,7 +85,7 @@ TEST(ArtifactFile, AnUnsignedOneIsReadButNotTrusted) {
 
 TEST(ArtifactFile, IsNotWrittenFromADamagedPage) {
   MemoryDisk disk;
-  MemoryPages sample = sample_artifact(3);
+  SampleArtifact sample = sample_artifact(3);
   const Digest digest = manifest_digest(encode_manifest(sample.manifest()));
   sample.pages()[1][0] ^= std::byte{1};
   const auto refused = run_task(write_artifact(disk, kPath, sample, std::nullopt));
@@ -98,7 +98,7 @@ TEST(ArtifactFile, IsNotWrittenFromADamagedPage) {
 
 TEST(ArtifactFile, ADamagedPageIsNamedAndTheOthersStillServe) {
   MemoryDisk disk;
-  MemoryPages sample = sample_artifact(3);
+  SampleArtifact sample = sample_artifact(3);
   ASSERT_TRUE(run_task(write_artifact(disk, kPath, sample, std::nullopt)));
   Buffer& bytes = disk.contents(kPath);
   const std::size_t offset = bytes.size() - sample.pages().back().size();
@@ -118,7 +118,7 @@ TEST(ArtifactFile, ADamagedPageIsNamedAndTheOthersStillServe) {
 
 TEST(ArtifactFile, NoFlippedBitGoesUnnoticed) {
   MemoryDisk disk;
-  MemoryPages sample = sample_artifact(5, 1);
+  SampleArtifact sample = sample_artifact(5, 1);
   ASSERT_TRUE(run_task(write_artifact(disk, kPath, sample, SigningKey{})));
   const Buffer good = disk.contents(kPath);
   for (std::size_t at = 0; at < good.size(); ++at) {
@@ -135,7 +135,7 @@ TEST(ArtifactFile, NoFlippedBitGoesUnnoticed) {
 
 TEST(ArtifactFile, NoTruncatedOrLengthenedFileOpens) {
   MemoryDisk disk;
-  MemoryPages sample = sample_artifact(5, 1);
+  SampleArtifact sample = sample_artifact(5, 1);
   ASSERT_TRUE(run_task(write_artifact(disk, kPath, sample, SigningKey{})));
   const Buffer good = disk.contents(kPath);
   for (std::size_t size = 0; size < good.size(); ++size) {
@@ -151,8 +151,8 @@ TEST(ArtifactFile, NoTruncatedOrLengthenedFileOpens) {
 }
 
 TEST(ArtifactFile, AfterAPowerCutThereIsTheOldFileOrTheNew) {
-  MemoryPages old_sample = sample_artifact(1);
-  MemoryPages new_sample = changed_artifact(old_sample, 2);
+  SampleArtifact old_sample = sample_artifact(1);
+  SampleArtifact new_sample = changed_artifact(old_sample, 2);
   for (const auto cut :
        {MemoryDisk::Cut::kForgetsUnsynced, MemoryDisk::Cut::kKeepsNamesOfTornFiles}) {
     bool finished = false;

@@ -11,13 +11,13 @@ namespace {
 
 using test::changed_artifact;
 using test::MemoryDisk;
-using test::MemoryPages;
+using test::SampleArtifact;
 using test::run_task;
 using test::sample_artifact;
 
 constexpr const char* kRoot = "store";
 
-Result<void> put_all(ChunkStore& store, MemoryPages& artifact) {
+Result<void> put_all(ChunkStore& store, SampleArtifact& artifact) {
   for (std::size_t i = 0; i < artifact.pages().size(); ++i) {
     TRY_VOID(run_task(store.put(artifact.manifest().pages[i].digest, artifact.pages()[i])));
   }
@@ -27,7 +27,7 @@ Result<void> put_all(ChunkStore& store, MemoryPages& artifact) {
 struct Fixture {
   MemoryDisk disk;
   ChunkStore store{disk, kRoot};
-  MemoryPages sample = sample_artifact(1);
+  SampleArtifact sample = sample_artifact(1);
   Digest first = sample.manifest().pages[0].digest;
 
   Fixture() { EXPECT_TRUE(run_task(store.open())); }
@@ -134,7 +134,7 @@ TEST(ChunkStore, ADamagedManifestIsRemoved) {
 
 TEST(ChunkStore, KeepsOnlyWhatIsReferenced) {
   Fixture f;
-  MemoryPages next = changed_artifact(f.sample, 2);
+  SampleArtifact next = changed_artifact(f.sample, 2);
   const SignedManifest old_manifest = sign_manifest(f.sample.manifest(), std::nullopt);
   const SignedManifest new_manifest = sign_manifest(next.manifest(), std::nullopt);
   ASSERT_TRUE(put_all(f.store, f.sample));

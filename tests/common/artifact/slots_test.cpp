@@ -11,7 +11,7 @@ namespace {
 
 using test::changed_artifact;
 using test::MemoryDisk;
-using test::MemoryPages;
+using test::SampleArtifact;
 using test::run_task;
 using test::sample_artifact;
 
@@ -20,8 +20,8 @@ struct Device {
   MemoryDisk disk;
   ChunkStore store{disk, "store"};
   Slots slots{disk, "slots"};
-  MemoryPages v1 = sample_artifact(1);
-  MemoryPages v2 = changed_artifact(v1, 2);
+  SampleArtifact v1 = sample_artifact(1);
+  SampleArtifact v2 = changed_artifact(v1, 2);
   Digest d1, d2;
 
   Device() {
@@ -29,7 +29,7 @@ struct Device {
     d1 = hold(v1);
     d2 = hold(v2);
   }
-  Digest hold(MemoryPages& artifact) {
+  Digest hold(SampleArtifact& artifact) {
     for (std::size_t i = 0; i < artifact.pages().size(); ++i) {
       EXPECT_TRUE(run_task(store.put(artifact.manifest().pages[i].digest, artifact.pages()[i])));
     }
@@ -130,7 +130,7 @@ TEST(Slots, APowerCutAnywhereInAnUpdateLeavesABootableArtifact) {
       // Given a device on v1, when the power fails at step n of fetching v3 and switching to it,
       Device device;
       device.commit(device.d1);
-      MemoryPages v3 = changed_artifact(device.v2, 3);
+      SampleArtifact v3 = changed_artifact(device.v2, 3);
       const SignedManifest manifest = sign_manifest(v3.manifest(), std::nullopt);
       device.disk.fail_after(n);
       const auto update = [&]() -> Result<void> {
