@@ -1,9 +1,14 @@
 #include "kernels/isa/isa.h"
 
-#include <algorithm>
 #include <atomic>
 
+#if defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
+
 #include "common/base/check.h"
+#include "kernels/isa/internal/tables.h"
 #include "kernels/isa/kernel_table.h"
 #include "kernels/ops/reference.h"
 
@@ -15,26 +20,43 @@ constexpr KernelTable kScalarKernels = {
     .tiles_bf16 = reference::tiles_bf16,
     .tiles_f16 = reference::tiles_f16,
     .tiles_q8 = reference::tiles_q8,
-    .add_row_f32 = reference::add_row_f32,
-    .add_row_bf16 = reference::add_row_bf16,
-    .add_row_f16 = reference::add_row_f16,
-    .add_row_q8 = reference::add_row_q8,
+    .add_rows_f32 = reference::add_rows_f32,
+    .add_rows_bf16 = reference::add_rows_bf16,
+    .add_rows_f16 = reference::add_rows_f16,
+    .add_rows_q8 = reference::add_rows_q8,
+    .quantize = reference::quantize,
     .wkv = reference::wkv,
 };
 
 struct Choice {
   Isa isa;
   const KernelTable* kernels;
+  bool (*usable)();
 };
 
-// Worst first; nullptr: not in this build.
+#if defined(__x86_64__)
+bool cpu_has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("f16c"); }
+bool cpu_has_avx512() {
+  return cpu_has_avx2() && __builtin_cpu_supports("avx512f") &&
+         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
+}
+#elif defined(__aarch64__)
+bool cpu_has_dot() { return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0; }
+#endif
+bool always() { return true; }
+
+// Worst first. An instruction set may stand here twice: the later one that the CPU has counts.
 constexpr Choice kChoices[] = {
-    {Isa::kScalar, &kScalarKernels},
+    {Isa::kScalar, &kScalarKernels, always},
+#if defined(__x86_64__)
+    {Isa::kAvx2, &kAvx2Kernels, cpu_has_avx2},
+    {Isa::kAvx512, &kAvx512Kernels, cpu_has_avx512},
+#elif defined(__aarch64__)
+    {Isa::kNeon, &kNeonKernels, always},
+    {Isa::kNeon, &kNeonDotKernels, cpu_has_dot},
+#endif
 };
-
-bool cpu_has(Isa isa) { return isa == Isa::kScalar; }
-
-bool usable(const Choice& choice) { return choice.kernels != nullptr && cpu_has(choice.isa); }
 
 std::atomic<const Choice*>& current() {
   static std::atomic<const Choice*> choice{&kChoices[0]};
@@ -62,7 +84,8 @@ std::string_view name_of(Isa isa) {
 std::vector<Isa> supported_isas() {
   std::vector<Isa> isas;
   for (const Choice& choice : kChoices) {
-    if (usable(choice)) isas.push_back(choice.isa);
+    const bool again = !isas.empty() && isas.back() == choice.isa;
+    if (choice.usable() && !again) isas.push_back(choice.isa);
   }
   return isas;
 }
@@ -71,8 +94,10 @@ Result<Isa> select_isa(std::string_view name) {
   const Choice* chosen = nullptr;
   std::string known;
   for (const Choice& choice : kChoices) {
-    if (!usable(choice)) continue;
-    known += (known.empty() ? "" : ", ") + std::string(name_of(choice.isa));
+    if (!choice.usable()) continue;
+    if (!known.ends_with(name_of(choice.isa))) {
+      known += (known.empty() ? "" : ", ") + std::string(name_of(choice.isa));
+    }
     if (name.empty() || name == name_of(choice.isa)) chosen = &choice;
   }
   if (chosen == nullptr) {
@@ -86,10 +111,12 @@ Result<Isa> select_isa(std::string_view name) {
 Isa current_isa() { return current().load(std::memory_order_relaxed)->isa; }
 
 const KernelTable& kernel_table(Isa isa) {
-  const auto* choice = std::ranges::find_if(
-      kChoices, [isa](const Choice& each) { return each.isa == isa && usable(each); });
-  CHECK(choice != std::end(kChoices));
-  return *choice->kernels;
+  const KernelTable* best = nullptr;
+  for (const Choice& choice : kChoices) {
+    if (choice.isa == isa && choice.usable()) best = choice.kernels;
+  }
+  CHECK(best != nullptr);
+  return *best;
 }
 
 const KernelTable& current_kernels() { return *current().load(std::memory_order_relaxed)->kernels; }

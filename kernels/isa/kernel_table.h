@@ -2,6 +2,7 @@
 // Constant data; any thread. kernels/ops dispatches through it; nobody else needs it but tests.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "kernels/isa/isa.h"
@@ -10,6 +11,16 @@ namespace skein {
 
 struct WkvHead;  // kernels/ops/wkv.h
 
+// Up to four rows of a kRows matrix that are added in one pass over the outputs.
+struct RowBatch {
+  static constexpr std::uint32_t kMost = 4;
+  const std::byte* rows[kMost] = {};  // at the first column that is wanted
+  float h[kMost] = {};
+  std::uint32_t count = 0;
+  const std::byte* soon[kMost] = {};  // rows of the next batch, to be fetched meanwhile
+  std::size_t scales_at = 0;  // q8: bytes from rows[i] to the f16 scale of that column's group
+};
+
 struct KernelTable {
   // y[0, 16 * tile_count) = W x over whole consecutive tiles; x has `cols` floats.
   using Tiles = void (*)(const void* tiles, std::uint32_t tile_count, std::uint32_t cols,
@@ -17,11 +28,12 @@ struct KernelTable {
   // The same for q8: codes and scales are the activation's, `groups` groups of 32.
   using TilesQ8 = void (*)(const void* tiles, std::uint32_t tile_count, std::uint32_t groups,
                            const std::int8_t* codes, const float* scales, float* y);
-  // y[j] += w[j] * h for j in [0, cols).
-  using AddRow = void (*)(const void* row, std::uint32_t cols, float h, float* y);
-  // y[j] += float(code[j]) * (h * scale[j / 32]); scales are f16.
-  using AddRowQ8 = void (*)(const void* codes, const void* scales, std::uint32_t cols, float h,
-                            float* y);
+  // y[j] += w(i, j) * h(i) for each row i of the batch in turn, j in [0, cols).
+  // q8: y[j] += float(code) * (h * scale of the group).
+  using AddRows = void (*)(const RowBatch& batch, std::uint32_t cols, float* y);
+  // Whole groups of 32: see quantize_activation.
+  using Quantize = void (*)(const float* x, std::uint32_t groups, std::int8_t* codes,
+                            float* scales);
   // head.size is a multiple of 16.
   using Wkv = void (*)(const WkvHead& head);
 
@@ -29,10 +41,11 @@ struct KernelTable {
   Tiles tiles_bf16;
   Tiles tiles_f16;
   TilesQ8 tiles_q8;
-  AddRow add_row_f32;
-  AddRow add_row_bf16;
-  AddRow add_row_f16;
-  AddRowQ8 add_row_q8;
+  AddRows add_rows_f32;
+  AddRows add_rows_bf16;
+  AddRows add_rows_f16;
+  AddRows add_rows_q8;
+  Quantize quantize;
   Wkv wkv;
 };
 

@@ -4,9 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
-#include <cmath>
-#include <cstring>
 
 #include "common/base/check.h"
 #include "kernels/isa/kernel_table.h"
@@ -91,26 +88,44 @@ struct AccumulateJob {
     const std::uint32_t count = std::min(columns_per_task, w.cols - first);
     float* const out = y.data() + first;
     std::fill_n(out, count, 0.0F);
+    RowBatch batch;
+    std::size_t start = first * (w.format == Format::kF32 ? 4ULL : 2ULL);
+    if (w.format == Format::kQ8) {
+      batch.scales_at = std::size_t{groups_of(w.cols)} * kGroup - first + first / kGroup * 2ULL;
+      start = first;
+    }
     auto block = w.blocks.begin();
-    for (const std::uint32_t row : active) {
-      while (row - block->first_row >= block->rows) ++block;
-      add(block->data + (row - block->first_row) * row_bytes, first, count, h[row], out);
+    const auto fill = [&](RowBatch& next, std::size_t from) {
+      next.count = 0;
+      for (; from < active.size() && next.count < RowBatch::kMost; ++from) {
+        const std::uint32_t row = active[from];
+        while (row - block->first_row >= block->rows) ++block;
+        next.rows[next.count] = block->data + (row - block->first_row) * row_bytes + start;
+        next.h[next.count++] = h[row];
+      }
+    };
+    RowBatch next = batch;
+    fill(next, 0);
+    for (std::size_t from = RowBatch::kMost; next.count != 0; from += RowBatch::kMost) {
+      batch = next;
+      fill(next, from);
+      for (std::uint32_t i = 0; i < RowBatch::kMost; ++i) {
+        batch.soon[i] = i < next.count ? next.rows[i] : batch.rows[0];
+      }
+      add(batch, count, out);
     }
   }
 
-  void add(const std::byte* row, std::uint32_t first, std::uint32_t count, float factor,
-           float* out) const {
+  void add(const RowBatch& batch, std::uint32_t count, float* out) const {
     switch (w.format) {
       case Format::kF32:
-        return kernels.add_row_f32(row + first * 4ULL, count, factor, out);
+        return kernels.add_rows_f32(batch, count, out);
       case Format::kBf16:
-        return kernels.add_row_bf16(row + first * 2ULL, count, factor, out);
+        return kernels.add_rows_bf16(batch, count, out);
       case Format::kF16:
-        return kernels.add_row_f16(row + first * 2ULL, count, factor, out);
-      case Format::kQ8: {
-        const std::byte* scales = row + std::size_t{groups_of(w.cols)} * kGroup;
-        return kernels.add_row_q8(row + first, scales + first / kGroup * 2ULL, count, factor, out);
-      }
+        return kernels.add_rows_f16(batch, count, out);
+      case Format::kQ8:
+        return kernels.add_rows_q8(batch, count, out);
     }
   }
 
@@ -123,25 +138,13 @@ void quantize_activation(std::span<const float> x, std::span<std::int8_t> codes,
                          std::span<float> scales) {
   CHECK(scales.size() == (x.size() + kGroup - 1) / kGroup);
   CHECK(codes.size() == scales.size() * kGroup);
-  for (std::size_t group = 0; group < scales.size(); ++group) {
-    const std::size_t first = group * kGroup;
-    const std::size_t count = std::min<std::size_t>(kGroup, x.size() - first);
-    float largest = 0;
-    for (std::size_t i = 0; i < count; ++i) {
-      const float magnitude = std::fabs(x[first + i]);
-      largest = magnitude > largest ? magnitude : largest;
-    }
-    const float inverse = 127.0F / largest;
-    // A group too small for its inverse to be a float is a group of zeros.
-    const bool zero = !(largest > 0) || std::isinf(inverse);
-    scales[group] = zero ? 0.0F : largest / 127.0F;
-    for (std::size_t i = 0; i < kGroup; ++i) {
-      const float scaled = zero || i >= count ? 0.0F : x[first + i] * inverse;
-      // Adding 1.5 * 2^23 leaves the integer, rounded to nearest even, in the low bits.
-      const auto bits = std::bit_cast<std::int32_t>(scaled + 12582912.0F);
-      codes[first + i] = static_cast<std::int8_t>(std::clamp(bits - 0x4B400000, -127, 127));
-    }
-  }
+  const std::size_t whole = x.size() / kGroup;
+  const KernelTable& kernels = current_kernels();
+  kernels.quantize(x.data(), static_cast<std::uint32_t>(whole), codes.data(), scales.data());
+  if (whole == scales.size()) return;
+  std::array<float, kGroup> last{};
+  std::ranges::copy(x.subspan(whole * kGroup), last.begin());
+  kernels.quantize(last.data(), 1, &codes[whole * kGroup], &scales[whole]);
 }
 
 void matvec(const MatrixView& w, const ActivationView& x, std::span<float> y, Parallel& parallel) {

@@ -5,8 +5,12 @@
 // q8: the 32 products of a group are exact integers; the row's sum gains
 // float(dot) * (weight scale * activation scale), group after group.
 // Every product is rounded before it is added: there is no fused multiply-add anywhere.
+#include <algorithm>
+#include <bit>
+#include <cmath>
 #include <cstring>
 
+#include "kernels/isa/kernel_table.h"
 #include "kernels/ops/format.h"
 #include "kernels/ops/reference.h"
 
@@ -43,10 +47,12 @@ void tiles(const void* data, std::uint32_t tile_count, std::uint32_t cols, const
 }
 
 template <float (*element_at)(const void*, std::size_t)>
-void add_row(const void* row, std::uint32_t cols, float h, float* y) {
-  for (std::size_t col = 0; col < cols; ++col) {
-    const float product = element_at(row, col) * h;
-    y[col] += product;
+void add_rows(const RowBatch& batch, std::uint32_t cols, float* y) {
+  for (std::uint32_t i = 0; i < batch.count; ++i) {
+    for (std::size_t col = 0; col < cols; ++col) {
+      const float product = element_at(batch.rows[i], col) * batch.h[i];
+      y[col] += product;
+    }
   }
 }
 
@@ -88,22 +94,44 @@ void tiles_q8(const void* data, std::uint32_t tile_count, std::uint32_t groups,
   }
 }
 
-void add_row_f32(const void* row, std::uint32_t cols, float h, float* y) {
-  add_row<f32_at>(row, cols, h, y);
+void add_rows_f32(const RowBatch& batch, std::uint32_t cols, float* y) {
+  add_rows<f32_at>(batch, cols, y);
 }
-void add_row_bf16(const void* row, std::uint32_t cols, float h, float* y) {
-  add_row<bf16_at>(row, cols, h, y);
+void add_rows_bf16(const RowBatch& batch, std::uint32_t cols, float* y) {
+  add_rows<bf16_at>(batch, cols, y);
 }
-void add_row_f16(const void* row, std::uint32_t cols, float h, float* y) {
-  add_row<f16_at>(row, cols, h, y);
+void add_rows_f16(const RowBatch& batch, std::uint32_t cols, float* y) {
+  add_rows<f16_at>(batch, cols, y);
 }
 
-void add_row_q8(const void* codes, const void* scales, std::uint32_t cols, float h, float* y) {
-  for (std::size_t col = 0; col < cols; ++col) {
-    const float scale = h * f16_at(scales, col / kGroup);
-    const auto code = static_cast<const std::int8_t*>(codes)[col];
-    const float product = static_cast<float>(code) * scale;
-    y[col] += product;
+void add_rows_q8(const RowBatch& batch, std::uint32_t cols, float* y) {
+  for (std::uint32_t i = 0; i < batch.count; ++i) {
+    for (std::size_t col = 0; col < cols; ++col) {
+      const float scale = batch.h[i] * f16_at(batch.rows[i] + batch.scales_at, col / kGroup);
+      const auto code = static_cast<std::int8_t>(batch.rows[i][col]);
+      const float product = static_cast<float>(code) * scale;
+      y[col] += product;
+    }
+  }
+}
+
+void quantize(const float* x, std::uint32_t groups, std::int8_t* codes, float* scales) {
+  for (std::size_t group = 0; group < groups; ++group, x += kGroup, codes += kGroup) {
+    float largest = 0;
+    for (std::size_t i = 0; i < kGroup; ++i) {
+      largest = std::fabs(x[i]) > largest ? std::fabs(x[i]) : largest;
+    }
+    const float inverse = 127.0F / largest;
+    // A group too small for its inverse to be a float is a group of zeros.
+    const bool zero = !(largest > 0) || std::isinf(inverse);
+    scales[group] = zero ? 0.0F : largest / 127.0F;
+    for (std::size_t i = 0; i < kGroup; ++i) {
+      const float scaled = zero ? 0.0F : x[i] * inverse;
+      // Adding 1.5 * 2^23 leaves the integer, rounded to nearest even, in the low bits. Unsigned:
+      // a NaN's bits may wrap.
+      const std::uint32_t bits = std::bit_cast<std::uint32_t>(scaled + 12582912.0F) - 0x4B400000U;
+      codes[i] = static_cast<std::int8_t>(std::clamp(static_cast<std::int32_t>(bits), -127, 127));
+    }
   }
 }
 

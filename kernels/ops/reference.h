@@ -5,8 +5,9 @@
 #include <cstdint>
 
 namespace skein {
+struct RowBatch;
 struct WkvHead;
-}
+}  // namespace skein
 
 namespace skein::reference {
 
@@ -18,10 +19,11 @@ void tiles_f16(const void* tiles, std::uint32_t tile_count, std::uint32_t cols, 
                float* y);
 void tiles_q8(const void* tiles, std::uint32_t tile_count, std::uint32_t groups,
               const std::int8_t* codes, const float* scales, float* y);
-void add_row_f32(const void* row, std::uint32_t cols, float h, float* y);
-void add_row_bf16(const void* row, std::uint32_t cols, float h, float* y);
-void add_row_f16(const void* row, std::uint32_t cols, float h, float* y);
-void add_row_q8(const void* codes, const void* scales, std::uint32_t cols, float h, float* y);
+void add_rows_f32(const RowBatch& batch, std::uint32_t cols, float* y);
+void add_rows_bf16(const RowBatch& batch, std::uint32_t cols, float* y);
+void add_rows_f16(const RowBatch& batch, std::uint32_t cols, float* y);
+void add_rows_q8(const RowBatch& batch, std::uint32_t cols, float* y);
+void quantize(const float* x, std::uint32_t groups, std::int8_t* codes, float* scales);
 void wkv(const WkvHead& head);
 
 }  // namespace skein::reference
