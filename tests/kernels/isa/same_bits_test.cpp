@@ -70,7 +70,8 @@ TEST(SameBits, Q8CodesAtTheirEnds) {
   SerialParallel serial;
   StoredMatrix w(Format::kQ8, Layout::kTiles, 16, 64, 5);
   // -128 is never written by the encoder, but a page may hold it.
-  for (std::size_t i = 0; i < 512; ++i) w.bytes()[32 + i] = static_cast<std::byte>(i % 3 == 0 ? 0x81 : 0x80);
+  for (std::size_t i = 0; i < 512; ++i)
+    w.bytes()[32 + i] = static_cast<std::byte>(i % 3 == 0 ? 0x81 : 0x80);
   std::vector<float> x(64, -3.0F);
   for (std::size_t i = 0; i < 64; i += 5) x[i] = 3.0F;
   for (const float sign : {1.0F, -1.0F}) {

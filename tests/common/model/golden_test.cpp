@@ -1,0 +1,182 @@
+// Logits against float64 ones made by others: tests/golden/make_golden.py, rwkv.cpp, and the
+// reference model's own.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <sstream>
+
+#include "common/env/real/real_env.h"
+#include "kernels/isa/isa.h"
+#include "tests/support/golden_model.h"
+#include "tests/support/shared_file.h"
+
+namespace skein {
+namespace {
+
+// A checkpoint, converted and opened. Members in order of dependence.
+struct Opened {
+  std::unique_ptr<MemoryArtifact> artifact;
+  std::unique_ptr<Model> model;
+};
+Opened open(ByteView file, Precision precision) {
+  Opened opened;
+  const auto checkpoint = read_checkpoint(file, "test");
+  EXPECT_TRUE(checkpoint) << to_string(checkpoint.error());
+  const ConvertOptions options = {.precision = precision, .hash_pages = false};
+  auto artifact = convert(*checkpoint, options);
+  EXPECT_TRUE(artifact) << to_string(artifact.error());
+  opened.artifact = std::move(*artifact);
+  auto model = Model::open(*opened.artifact);
+  EXPECT_TRUE(model) << to_string(model.error());
+  opened.model = std::move(*model);
+  return opened;
+}
+
+std::vector<TokenId> parse_ids(ByteView file) {
+  std::string text(as_text(file));
+  std::ranges::replace(text, ',', ' ');
+  std::istringstream numbers(text);
+  std::vector<TokenId> ids;
+  for (TokenId id = 0; numbers >> id;) ids.push_back(id);
+  return ids;
+}
+
+template <class Number>
+std::vector<double> parse_logits(ByteView file) {
+  std::vector<double> logits;
+  for (std::size_t at = 0; at < file.size(); at += sizeof(Number)) {
+    logits.push_back(static_cast<double>(load_le<Number>(file, at)));
+  }
+  return logits;
+}
+
+// Logits after every token, from the initial state.
+std::vector<float> all_logits(const Model& model, std::span<const TokenId> tokens,
+                              Parallel& parallel) {
+  Runner runner(model, parallel);
+  RwkvState state = model.initial_state();
+  const std::size_t vocab = model.config().vocab;
+  std::vector<float> logits(vocab * tokens.size());
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    runner.step(tokens[i], state, std::span(logits).subspan(i * vocab, vocab));
+  }
+  return logits;
+}
+
+// The largest difference between `expected` and the last logits.
+double difference(std::span<const double> expected, std::span<const float> logits) {
+  double worst = 0;
+  const std::span<const float> last = logits.last(expected.size());
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    const double gap = std::abs(expected[i] - double{last[i]});
+    worst = gap <= worst ? worst : gap;  // a NaN counts
+  }
+  return worst;
+}
+
+TEST(Golden, FloatLogitsAreThoseOfTheFloat64Reference) {
+  SerialParallel serial;
+  for (const auto& [file, stem] : {std::pair{"tiny-64-f32.safetensors", "tiny-64-f32"},
+                                   {"tiny-64-fp32.bin", "tiny-64-f32"},
+                                   {"tiny-64-fp16.bin", "tiny-64-fp16"},
+                                   {"tiny-128-bf16.safetensors", "tiny-128-bf16"}}) {
+    const Opened opened = open(test::golden_file(file), Precision::kKeep);
+    const auto tokens = parse_ids(test::golden_file(std::string(stem) + ".tokens"));
+    const auto expected =
+        parse_logits<double>(test::golden_file(std::string(stem) + ".logits.f64"));
+    ASSERT_EQ(expected.size(), tokens.size() * opened.model->config().vocab);
+    EXPECT_LE(difference(expected, all_logits(*opened.model, tokens, serial)), 1e-5) << file;
+  }
+}
+
+TEST(Golden, EightBitLogitsStayNear) {
+  SerialParallel serial;
+  const Opened opened = open(test::golden_file("tiny-128-bf16.safetensors"), Precision::kQ8);
+  const auto tokens = parse_ids(test::golden_file("tiny-128-bf16.tokens"));
+  const auto expected = parse_logits<double>(test::golden_file("tiny-128-bf16.logits.f64"));
+  EXPECT_LE(difference(expected, all_logits(*opened.model, tokens, serial)), 0.15);
+}
+
+TEST(Golden, ThreadsAndInstructionSetsDoNotChangeABit) {
+  for (const Precision precision :
+       {Precision::kKeep, Precision::kF32, Precision::kF16, Precision::kQ8}) {
+    const Opened opened = open(test::golden_file("tiny-128-bf16.safetensors"), precision);
+    const auto tokens = parse_ids(test::golden_file("tiny-128-bf16.tokens"));
+    SerialParallel serial;
+    ASSERT_TRUE(select_isa("scalar"));
+    const std::vector<float> expected = all_logits(*opened.model, tokens, serial);
+    ASSERT_TRUE(select_isa(""));
+    for (const std::size_t threads : {1U, 2U, 3U}) {
+      RealEnv real({.compute_threads = threads});
+      EXPECT_EQ(all_logits(*opened.model, tokens, real.env().compute.parallel()), expected)
+          << threads << " threads";
+    }
+  }
+}
+
+TEST(Golden, RwkvCppsTinyModelGivesItsExpectedLogits) {
+  const std::string folder = "models/rwkv.cpp-tiny/";
+  const auto file = read_shared(folder + "tiny-rwkv-7v0-834K-FP32.bin");
+  if (!file) GTEST_SKIP() << needs_shared(folder);
+  const auto expected = parse_logits<float>(*read_shared(folder + "expected-logits-7v0-834K.bin"));
+  SerialParallel serial;
+  const Opened opened = open(*file, Precision::kKeep);
+  const std::vector<TokenId> tokens = {34, 105, 110};
+  EXPECT_LE(difference(expected, all_logits(*opened.model, tokens, serial)), 1e-4);
+}
+
+TEST(Golden, TheReferenceModelGivesItsExpectedLogits) {
+  const std::string folder = "models/reference/";
+  const auto ids = read_shared(folder + "skein-ref.tokens");
+  if (!ids) GTEST_SKIP() << needs_shared(folder);
+  SerialParallel serial;
+  for (const std::string version : {"v1", "v2"}) {
+    const Opened opened =
+        open(*read_shared(folder + "skein-ref-" + version + ".pth"), Precision::kKeep);
+    const auto expected =
+        parse_logits<double>(*read_shared(folder + "skein-ref-" + version + ".logits.f64"));
+    EXPECT_LE(difference(expected, all_logits(*opened.model, parse_ids(*ids), serial)), 1e-3);
+  }
+}
+
+// Mean loss, in nats, of predicting each token of `ids` after the ones before it.
+double mean_loss(const Model& model, std::span<const TokenId> ids) {
+  SerialParallel serial;
+  const std::vector<float> logits = all_logits(model, ids.first(ids.size() - 1), serial);
+  const std::size_t vocab = model.config().vocab;
+  double total = 0;
+  for (std::size_t i = 0; i + 1 < ids.size(); ++i) {
+    const std::span<const float> row = std::span(logits).subspan(i * vocab, vocab);
+    double sum = 0;
+    for (const float logit : row) sum += std::exp(double{logit});
+    total += std::log(sum) - double{row[ids[i + 1]]};
+  }
+  return total / static_cast<double>(ids.size() - 1);
+}
+
+TEST(Golden, EightBitLossOnBooksIsThatOfFloat) {
+  const auto file = read_shared("models/reference/skein-ref-v1.pth");
+  const auto vocabulary = read_shared("models/reference/vocab.txt");
+  const auto text = read_shared("text/gutenberg-valid.txt");
+  if (!file || !vocabulary || !text) GTEST_SKIP() << needs_shared("models/reference, text");
+  const auto tokenizer = Tokenizer::parse(as_text(*vocabulary)).value();
+  const Opened exact = open(*file, Precision::kKeep);
+  const Opened coarse = open(*file, Precision::kQ8);
+  double exact_loss = 0;
+  double coarse_loss = 0;
+  for (std::size_t window = 0; window < 4; ++window) {
+    const std::string_view part = as_text(*text).substr(window * 400000, 900);
+    auto ids = tokenizer->encode(part).value();
+    ids.insert(ids.begin(), kEndOfText);
+    exact_loss += mean_loss(*exact.model, ids) / 4;
+    coarse_loss += mean_loss(*coarse.model, ids) / 4;
+  }
+  RecordProperty("exact_loss", std::to_string(exact_loss));
+  RecordProperty("coarse_loss", std::to_string(coarse_loss));
+  EXPECT_NEAR(exact_loss, 4.2, 0.6);
+  EXPECT_NEAR(coarse_loss / exact_loss, 1, 0.002) << exact_loss << " " << coarse_loss;
+}
+
+}  // namespace
+}  // namespace skein
