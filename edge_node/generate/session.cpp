@@ -1,0 +1,42 @@
+#include "edge_node/generate/session.h"
+
+#include <algorithm>
+
+#include "common/base/check.h"
+
+namespace skein {
+
+LocalSession::LocalSession(Env env, std::shared_ptr<const HostedModel> model,
+                           const SamplerOptions& sampler)
+    : env_(env),
+      hosted_(std::move(model)),
+      runner_(*hosted_->model, env_.compute.parallel()),
+      state_(hosted_->model->initial_state()),
+      sampler_(sampler),
+      logits_(hosted_->model->config().vocab) {}
+
+Task<Result<TokenId>> LocalSession::next(std::vector<TokenId> ids) {
+  CHECK(!ids.empty());
+  const std::uint32_t vocab = hosted_->model->config().vocab;
+  for (const TokenId id : ids) {
+    if (id >= vocab) {
+      co_return fail(Errc::kUsage, "token " + std::to_string(id) + " is not in the vocabulary");
+    }
+  }
+  TokenId picked = 0;
+  for (std::size_t first = 0; first < ids.size(); first += kPrefillTokens) {
+    const std::size_t count = std::min(kPrefillTokens, ids.size() - first);
+    const bool last = first + count == ids.size();
+    std::function<void()> job = [&, first, count, last] {
+      for (std::size_t i = first; i < first + count; ++i) {
+        const bool wants_logits = last && i + 1 == first + count;
+        runner_.step(ids[i], state_, wants_logits ? std::span(logits_) : std::span<float>());
+      }
+      if (last) picked = sampler_.pick(logits_);
+    };
+    co_await env_.compute.run(std::move(job), forward_cost(hosted_->model->config(), count));
+  }
+  co_return picked;
+}
+
+}  // namespace skein

@@ -1,0 +1,86 @@
+#include "edge_node/generate/text_stream.h"
+
+#include <algorithm>
+
+namespace skein {
+
+namespace {
+
+constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
+
+// How the bytes at the front stand as a character (Unicode 15, table 3-7).
+struct Character {
+  std::size_t length = 0;  // bytes that belong together; of an invalid one, those to replace
+  bool valid = false;
+  bool unfinished = false;  // valid so far, more bytes needed
+};
+
+Character first_character(std::string_view bytes) {
+  const auto at = [&](std::size_t i) { return static_cast<unsigned char>(bytes[i]); };
+  const unsigned char lead = at(0);
+  if (lead < 0x80) return {1, true, false};
+  const std::size_t length = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : 2;
+  if (lead < 0xC2 || lead > 0xF4) return {1, false, false};
+  unsigned char low = 0x80;
+  unsigned char high = 0xBF;
+  if (lead == 0xE0) low = 0xA0;
+  if (lead == 0xED) high = 0x9F;
+  if (lead == 0xF0) low = 0x90;
+  if (lead == 0xF4) high = 0x8F;
+  for (std::size_t i = 1; i < length; ++i) {
+    if (i == bytes.size()) return {i, false, true};
+    if (at(i) < low || at(i) > high) return {i, false, false};
+    low = 0x80;
+    high = 0xBF;
+  }
+  return {length, true, false};
+}
+
+}  // namespace
+
+std::string take_text(std::string& bytes, std::size_t limit, bool all) {
+  std::string text;
+  std::size_t done = 0;
+  while (done < std::min(limit, bytes.size())) {
+    const Character next = first_character(std::string_view(bytes).substr(done));
+    if (next.unfinished && !all) break;
+    if (next.valid && done + next.length > limit) break;
+    text += next.valid ? std::string_view(bytes).substr(done, next.length) : kReplacement;
+    done += next.length;
+  }
+  bytes.erase(0, done);
+  return text;
+}
+
+TextStream::TextStream(std::vector<std::string> stops) : stops_(std::move(stops)) {
+  std::erase_if(stops_, [](const std::string& stop) { return stop.empty(); });
+}
+
+std::string TextStream::add(std::string_view bytes) {
+  if (stopped_) return {};
+  pending_ += bytes;
+  std::size_t first = std::string::npos;
+  for (const std::string& stop : stops_) first = std::min(first, pending_.find(stop));
+  if (first != std::string::npos) {
+    stopped_ = true;
+    pending_.resize(first);
+    return take_text(pending_, pending_.size(), true);
+  }
+  return take_text(pending_, pending_.size() - held_for_stops(), false);
+}
+
+std::string TextStream::finish() { return take_text(pending_, pending_.size(), true); }
+
+// The longest end of what is pending that a stop string could begin with.
+std::size_t TextStream::held_for_stops() const {
+  const std::string_view pending = pending_;
+  std::size_t held = 0;
+  for (const std::string_view stop : stops_) {
+    for (std::size_t n = std::min(stop.size() - 1, pending.size()); n > held; --n) {
+      if (pending.ends_with(stop.substr(0, n))) held = n;
+    }
+  }
+  return held;
+}
+
+}  // namespace skein
