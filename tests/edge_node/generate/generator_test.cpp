@@ -1,0 +1,138 @@
+#include "edge_node/generate/generator.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/edge_node/golden_model.h"
+
+namespace skein {
+namespace {
+
+// Says the ids it was given, one after another.
+class RecitingSession final : public Session {
+ public:
+  explicit RecitingSession(std::vector<TokenId> ids) : ids_(std::move(ids)) {}
+  Task<Result<TokenId>> next(std::vector<TokenId> ids) override {
+    fed.insert(fed.end(), ids.begin(), ids.end());
+    if (at_ == ids_.size()) co_return fail(Errc::kUnavailable, "no more ids");
+    co_return ids_[at_++];
+  }
+  std::string_view kind() const override { return "local"; }
+  Runner::Counters counters() const override { return {}; }
+  std::vector<TokenId> fed;
+
+ private:
+  std::vector<TokenId> ids_;
+  std::size_t at_ = 0;
+};
+
+struct Heard {
+  Result<Answer> answer = fail(Errc::kUsage, "");
+  std::vector<std::string> pieces;
+  std::string text() const {
+    std::string all;
+    for (const std::string& piece : pieces) all += piece;
+    return all;
+  }
+};
+
+class Generator : public testing::Test {
+ protected:
+  Heard hear(Session& session, GenerateRequest request, std::size_t gone_after = 1000) {
+    Heard heard;
+    OnText on_text = [&heard](std::string text) -> Task<Result<void>> {
+      heard.pieces.push_back(std::move(text));
+      co_return Result<void>{};
+    };
+    std::size_t asked = 0;
+    IsGone is_gone = [&asked, gone_after] { return asked++ >= gone_after; };
+    heard.answer = real_.run(generate(real_.env(), session, *tokenizer_, std::move(request),
+                                      std::move(on_text), std::move(is_gone)));
+    return heard;
+  }
+
+  RealEnv real_{{.compute_threads = 1, .log_level = LogLevel::kError}};
+  std::unique_ptr<Tokenizer> tokenizer_ =
+      Tokenizer::parse(
+          "1 'Hel' 3\n2 'lo' 2\n3 b'\\xc3' 1\n4 b'\\xa9' 1\n5 '\\n' 1\n6 '\\nUs' 3\n"
+          "7 'er:' 3\n8 ' ' 1\n")
+          .value();
+};
+
+TEST_F(Generator, StreamsWholeCharactersAndStopsAtEndOfText) {
+  RecitingSession session({1, 2, 3, 4, kEndOfText, 1});
+  const Heard heard = hear(session, {.prompt = {8}, .max_tokens = 10, .stops = {}});
+  EXPECT_EQ(heard.pieces, (std::vector<std::string>{"Hel", "lo", "\xC3\xA9"}));
+  EXPECT_EQ(heard.answer->finish, Finish::kStop);
+  EXPECT_EQ(heard.answer->prompt_tokens, 1U);
+  EXPECT_EQ(heard.answer->completion_tokens, 4U);
+  EXPECT_EQ(session.fed, (std::vector<TokenId>{8, 1, 2, 3, 4}));
+}
+
+TEST_F(Generator, StopsAtAStopStringThatIsSplitOverTokens) {
+  RecitingSession session({1, 5, 6, 7, 1});
+  const Heard heard = hear(session, {.prompt = {8}, .max_tokens = 10, .stops = {"\n\nUser:"}});
+  EXPECT_EQ(heard.text(), "Hel");
+  EXPECT_EQ(heard.answer->finish, Finish::kStop);
+}
+
+TEST_F(Generator, EndsAfterMaxTokensWithWhatWasHeldBack) {
+  RecitingSession session({1, 5, 6, 7});
+  const Heard heard = hear(session, {.prompt = {8}, .max_tokens = 3, .stops = {"\n\nUser:"}});
+  EXPECT_EQ(heard.text(), "Hel\n\nUs");
+  EXPECT_EQ(heard.answer->finish, Finish::kLength);
+}
+
+TEST_F(Generator, DropsTheBlanksBeforeAChatsAnswerOnly) {
+  RecitingSession session({8, 5, 1, 8, 2, kEndOfText});
+  const Heard heard =
+      hear(session, {.prompt = {8}, .max_tokens = 9, .stops = {}, .trim_start = true});
+  EXPECT_EQ(heard.text(), "Hel lo");
+}
+
+TEST_F(Generator, StopsBetweenTokensWhenTheAskerIsGone) {
+  RecitingSession session({1, 2, 1, 2, 1, 2});
+  const Heard heard = hear(session, {.prompt = {8}, .max_tokens = 6, .stops = {}}, 2);
+  ASSERT_FALSE(heard.answer);
+  EXPECT_EQ(heard.answer.error().code, Errc::kCancelled);
+  EXPECT_EQ(heard.text(), "Hello");
+}
+
+TEST_F(Generator, FeedsEndOfTextWhenThePromptIsEmpty) {
+  RecitingSession session({1, kEndOfText});
+  hear(session, {.prompt = {}, .max_tokens = 5, .stops = {}});
+  EXPECT_EQ(session.fed, (std::vector<TokenId>{kEndOfText, 1}));
+}
+
+TEST_F(Generator, LocalSessionsPickWhatTheModelSaysWhateverTheBatches) {
+  const auto hosted = test::host(test::golden_artifact());
+  const SamplerOptions greedy{.temperature = 0};
+  std::vector<TokenId> prompt(40);
+  for (std::size_t i = 0; i < prompt.size(); ++i) prompt[i] = static_cast<TokenId>(1 + 5 * i);
+
+  LocalSession at_once(real_.env(), hosted, greedy);
+  const TokenId together = real_.run(at_once.next(prompt)).value();
+
+  LocalSession one_by_one(real_.env(), hosted, greedy);
+  TokenId apart = 0;
+  for (const TokenId id : prompt) apart = real_.run(one_by_one.next({id})).value();
+  EXPECT_EQ(together, apart);
+
+  SerialParallel serial;
+  Runner runner(*hosted->model, serial);
+  RwkvState state = hosted->model->initial_state();
+  std::vector<float> logits(hosted->model->config().vocab);
+  for (const TokenId id : prompt) runner.step(id, state, logits);
+  Sampler sampler(greedy);
+  EXPECT_EQ(together, sampler.pick(logits));
+}
+
+TEST_F(Generator, LocalSessionsRefuseIdsOutsideTheVocabulary) {
+  const auto hosted = test::host(test::golden_artifact());
+  LocalSession session(real_.env(), hosted, {});
+  const auto refused = real_.run(session.next({1U << 30}));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::kUsage);
+}
+
+}  // namespace
+}  // namespace skein
