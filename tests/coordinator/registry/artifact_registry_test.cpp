@@ -1,0 +1,139 @@
+#include "coordinator/registry/artifact_registry.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "common/artifact/artifact_file.h"
+#include "common/env/real/real_env.h"
+#include "common/store/database.h"
+#include "tests/coordinator/support/temp_folder.h"
+#include "tests/support/sample_artifact.h"
+
+namespace skein {
+namespace {
+
+class ArtifactRegistryTest : public testing::Test {
+ protected:
+  ArtifactRegistryTest() { open(); }
+  void open() {
+    registry_.reset();
+    store_ = open_sqlite_store(*database_).value();
+    authority_ = real_.run(Authority::open(real_.env(), {folder_.path("keys"), {}})).value();
+    chunks_ = std::make_unique<ChunkStore>(real_.env().disk, folder_.path("chunks"));
+    ASSERT_TRUE(real_.run(chunks_->open()));
+    ArtifactRegistry::Options options{folder_.path("inbox")};
+    registry_ = std::make_unique<ArtifactRegistry>(real_.env(), *store_, *chunks_, *authority_,
+                                                   std::move(options));
+    ASSERT_TRUE(real_.run(registry_->restore()));
+  }
+  std::string file_of(test::SampleArtifact& sample, std::optional<SigningKey> key = {}) {
+    const std::string path = folder_.path("sample.skein");
+    EXPECT_TRUE(real_.run(write_artifact(real_.env().disk, path, sample, key)));
+    return path;
+  }
+  static std::string bytes_of(const std::string& path) {
+    std::stringstream all;
+    all << std::ifstream(path, std::ios::binary).rdbuf();
+    return all.str();
+  }
+
+  test::TempFolder folder_;
+  RealEnv real_{{.compute_threads = 1, .log_level = LogLevel::kError}};
+  std::unique_ptr<Database> database_ = Database::open_in_memory().value();
+  std::unique_ptr<Store> store_;
+  std::unique_ptr<Authority> authority_;
+  std::unique_ptr<ChunkStore> chunks_;
+  std::unique_ptr<ArtifactRegistry> registry_;
+};
+
+TEST_F(ArtifactRegistryTest, AnUnsignedFileIsImportedAndSignedByTheCoordinator) {
+  auto sample = test::sample_artifact(1);
+  const auto row = real_.run(registry_->import_file(file_of(sample)));
+  ASSERT_TRUE(row) << to_string(row.error());
+  EXPECT_EQ(row->version, "v1");
+  EXPECT_EQ(row->pages, sample.manifest().pages.size());
+
+  const auto blob = real_.run(registry_->signed_manifest_blob(row->digest)).value();
+  const SignedManifest stored = decode_signed_manifest(blob).value();
+  EXPECT_TRUE(verify_signature(stored, authority_->artifact_public_key()));
+  EXPECT_EQ(decode_manifest(stored.bytes).value(), sample.manifest());
+  for (std::uint32_t i = 0; i < sample.manifest().pages.size(); ++i) {
+    const auto page = real_.run(registry_->page(sample.manifest().pages[i].digest));
+    ASSERT_TRUE(page);
+    EXPECT_EQ(*page, sample.pages()[i]);
+  }
+}
+
+TEST_F(ArtifactRegistryTest, ImportingTwiceIsImportingOnce) {
+  auto sample = test::sample_artifact(2);
+  const std::string path = file_of(sample);
+  const auto first = real_.run(registry_->import_file(path)).value();
+  EXPECT_EQ(real_.run(registry_->import_file(path)).value(), first);
+  EXPECT_EQ(registry_->artifacts().size(), 1U);
+}
+
+TEST_F(ArtifactRegistryTest, AnUploadLeavesNothingInTheInbox) {
+  auto sample = test::sample_artifact(3);
+  ASSERT_TRUE(real_.run(registry_->import_upload(bytes_of(file_of(sample)))));
+  const auto refused = real_.run(registry_->import_upload("this is no artifact"));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::kCorrupt) << to_string(refused.error());
+  EXPECT_TRUE(std::filesystem::is_empty(folder_.path("inbox")));
+}
+
+TEST_F(ArtifactRegistryTest, RefusesAFileWithADamagedPage) {
+  auto sample = test::sample_artifact(4);
+  std::string bytes = bytes_of(file_of(sample));
+  bytes[bytes.size() - 70] = static_cast<char>(bytes[bytes.size() - 70] ^ 1);
+  const auto refused = real_.run(registry_->import_upload(bytes));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::kCorrupt);
+  EXPECT_TRUE(registry_->artifacts().empty());
+}
+
+TEST_F(ArtifactRegistryTest, SignsAgainWhatAnotherKeySigned) {
+  SigningKey theirs;
+  theirs.seed.fill(std::byte{9});
+  auto sample = test::sample_artifact(5);
+  const auto row = real_.run(registry_->import_file(file_of(sample, theirs)));
+  ASSERT_TRUE(row) << to_string(row.error());
+  const auto stored = real_.run(chunks_->get_manifest(row->digest)).value();
+  EXPECT_EQ(stored.signer, authority_->artifact_public_key());
+}
+
+TEST_F(ArtifactRegistryTest, ARestartKeepsWhatWasRegistered) {
+  auto sample = test::sample_artifact(6);
+  const auto row = real_.run(registry_->import_file(file_of(sample))).value();
+  open();
+  ASSERT_NE(registry_->find(row.digest), nullptr);
+  EXPECT_EQ(*registry_->find(row.digest), row);
+  EXPECT_TRUE(real_.run(registry_->page(sample.manifest().pages[0].digest)));
+  const auto opened = real_.run(registry_->open(row.digest));
+  ASSERT_TRUE(opened);
+  EXPECT_EQ((*opened)->manifest(), sample.manifest());
+}
+
+TEST_F(ArtifactRegistryTest, APageThatWasLostComesBackWithTheNextImport) {
+  auto sample = test::sample_artifact(7);
+  const std::string path = file_of(sample);
+  ASSERT_TRUE(real_.run(registry_->import_file(path)));
+  const Digest lost = sample.manifest().pages[0].digest;
+  ASSERT_TRUE(real_.run(chunks_->remove(lost)));
+  EXPECT_EQ(real_.run(registry_->page(lost)).error().code, Errc::kNotFound);
+  ASSERT_TRUE(real_.run(registry_->import_file(path)));
+  EXPECT_TRUE(real_.run(registry_->page(lost)));
+}
+
+TEST_F(ArtifactRegistryTest, GivesOutNothingThatIsNotRegistered) {
+  auto sample = test::sample_artifact(8);
+  const Digest page = sample.manifest().pages[0].digest;
+  ASSERT_TRUE(real_.run(chunks_->put(page, sample.pages()[0])));
+  EXPECT_EQ(real_.run(registry_->page(page)).error().code, Errc::kNotFound);
+  EXPECT_EQ(real_.run(registry_->manifest(page)).error().code, Errc::kNotFound);
+}
+
+}  // namespace
+}  // namespace skein
