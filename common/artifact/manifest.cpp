@@ -66,15 +66,19 @@ std::vector<std::uint32_t> read_numbers(capnp::List<std::uint32_t>::Reader in) {
 std::string read_text(capnp::Text::Reader in) { return {in.cStr(), in.size()}; }
 
 void write_tensor(schema::Tensor::Builder out, const TensorEntry& tensor) {
-  out.setName(tensor.name);
-  write_numbers(out.initShape(list_size(tensor.shape.size())), tensor.shape);
+  if (!tensor.name.empty()) out.setName(tensor.name);
+  if (const unsigned size = list_size(tensor.shape.size()); size > 0) {
+    write_numbers(out.initShape(size), tensor.shape);
+  }
   out.setFormat(static_cast<std::uint8_t>(tensor.format));
   out.setLayout(static_cast<std::uint8_t>(tensor.layout));
   out.setTransposed(tensor.transposed);
   out.setRows(tensor.rows);
   out.setCols(tensor.cols);
-  auto segments = out.initSegments(list_size(tensor.segments.size()));
-  for (unsigned i = 0; i < segments.size(); ++i) {
+  const unsigned count = list_size(tensor.segments.size());
+  if (count == 0) return;
+  auto segments = out.initSegments(count);
+  for (unsigned i = 0; i < count; ++i) {
     const Segment& segment = tensor.segments[i];
     segments[i].setPage(segment.page);
     segments[i].setOffset(segment.offset);
@@ -100,6 +104,15 @@ TensorEntry read_tensor(schema::Tensor::Reader in) {
   return tensor;
 }
 
+void write_tokenizer(schema::Manifest::Builder out, const TokenizerEntry& tokenizer) {
+  auto entry = out.initTokenizer();
+  if (!tokenizer.kind.empty()) entry.setKind(tokenizer.kind);
+  entry.setBytes(tokenizer.bytes);
+  if (const unsigned size = list_size(tokenizer.pages.size()); size > 0) {
+    write_numbers(entry.initPages(size), tokenizer.pages);
+  }
+}
+
 void write_page(schema::Page::Builder out, const PageEntry& page) {
   const ByteView digest = page.digest.bytes;
   out.setDigest0(load_le<std::uint64_t>(digest, 0));
@@ -119,25 +132,28 @@ PageEntry read_page(schema::Page::Reader in) {
   return page;
 }
 
+// What is empty is left out, so that a field added later changes no older manifest's bytes.
 void write_manifest(schema::Manifest::Builder out, const Manifest& manifest) {
   out.setFormatVersion(manifest.format_version);
-  out.setName(manifest.name);
-  out.setVersion(manifest.version);
+  if (!manifest.name.empty()) out.setName(manifest.name);
+  if (!manifest.version.empty()) out.setVersion(manifest.version);
   write_config(out.initConfig(), manifest.config);
-  auto tokenizer = out.initTokenizer();
-  tokenizer.setKind(manifest.tokenizer.kind);
-  tokenizer.setBytes(manifest.tokenizer.bytes);
-  write_numbers(tokenizer.initPages(list_size(manifest.tokenizer.pages.size())),
-                manifest.tokenizer.pages);
-  out.setChatTemplate(manifest.chat_template);
-  out.setGridId(manifest.grid_id);
+  if (manifest.tokenizer != TokenizerEntry{}) write_tokenizer(out, manifest.tokenizer);
+  if (!manifest.chat_template.empty()) out.setChatTemplate(manifest.chat_template);
+  if (!manifest.grid_id.empty()) out.setGridId(manifest.grid_id);
   if (manifest.parent) out.setParent(data_of(manifest.parent->bytes));
-  auto techniques = out.initTechniques(list_size(manifest.techniques.size()));
-  for (unsigned i = 0; i < techniques.size(); ++i) techniques.set(i, manifest.techniques[i]);
-  auto tensors = out.initTensors(list_size(manifest.tensors.size()));
-  for (unsigned i = 0; i < tensors.size(); ++i) write_tensor(tensors[i], manifest.tensors[i]);
-  auto pages = out.initPages(list_size(manifest.pages.size()));
-  for (unsigned i = 0; i < pages.size(); ++i) write_page(pages[i], manifest.pages[i]);
+  if (const unsigned size = list_size(manifest.techniques.size()); size > 0) {
+    auto techniques = out.initTechniques(size);
+    for (unsigned i = 0; i < size; ++i) techniques.set(i, manifest.techniques[i]);
+  }
+  if (const unsigned size = list_size(manifest.tensors.size()); size > 0) {
+    auto tensors = out.initTensors(size);
+    for (unsigned i = 0; i < size; ++i) write_tensor(tensors[i], manifest.tensors[i]);
+  }
+  if (const unsigned size = list_size(manifest.pages.size()); size > 0) {
+    auto pages = out.initPages(size);
+    for (unsigned i = 0; i < size; ++i) write_page(pages[i], manifest.pages[i]);
+  }
 }
 
 // Sizes are safe to reserve by: the message is canonical, so every list lies in its own bytes.

@@ -11,9 +11,9 @@ namespace {
 
 using test::changed_artifact;
 using test::MemoryDisk;
-using test::SampleArtifact;
 using test::run_task;
 using test::sample_artifact;
+using test::SampleArtifact;
 
 constexpr const char* kPath = "model.skein";
 
