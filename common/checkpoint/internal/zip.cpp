@@ -155,9 +155,6 @@ Result<ZipEntry> open_entry(const Source& source, const Directory& directory, Li
     return source.corrupt(entry + " has another name in its local header", place);
   }
   listing.end = reader.at();
-  if (crc32(*data) != listing.crc) {
-    return source.corrupt(entry + " does not match its checksum", place);
-  }
   return ZipEntry{listing.name, *data};
 }
 
@@ -174,7 +171,7 @@ Result<void> refuse_overlaps(const Source& source, std::vector<Listing>& listing
 
 }  // namespace
 
-Result<std::vector<ZipEntry>> read_zip(const Source& source) {
+Result<std::vector<ZipEntry>> read_zip(const Source& source, Checksums checksums) {
   TRY(const Directory directory, find_directory(source));
   ByteReader reader(source.bytes.subspan(directory.offset, directory.bytes));
   std::vector<Listing> listings;
@@ -192,6 +189,10 @@ Result<std::vector<ZipEntry>> read_zip(const Source& source) {
     }
     total += listing.bytes;
     TRY(const ZipEntry entry, open_entry(source, directory, listing));
+    if (checksums == Checksums::kVerify && crc32(entry.data) != listing.crc) {
+      return source.corrupt("zip entry " + quoted(listing.name) + " does not match its checksum",
+                            at_byte(listing.header_at));
+    }
     listings.push_back(listing);
     entries.push_back(entry);
   }

@@ -16,6 +16,9 @@ struct ZipEntry {
   std::string_view name;
   ByteView data;
 };
-Result<std::vector<ZipEntry>> read_zip(const Source& source);
+// kIgnore is for fuzzing alone: no mutation survives a checksum.
+enum class Checksums : std::uint8_t { kVerify, kIgnore };
+Result<std::vector<ZipEntry>> read_zip(const Source& source,
+                                       Checksums checksums = Checksums::kVerify);
 
 }  // namespace skein

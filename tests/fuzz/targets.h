@@ -1,0 +1,41 @@
+// Every fuzz target by name, for replaying the corpora.
+#pragma once
+
+#include <array>
+#include <string_view>
+
+#include "common/base/bytes.h"
+
+namespace skein::fuzz {
+
+void artifact(ByteView input);
+void manifest(ByteView input);
+void message(ByteView input);
+void pack(ByteView input);
+void patch(ByteView input);
+void pickle(ByteView input);
+void rwkv_cpp(ByteView input);
+void safetensors(ByteView input);
+void signed_manifest(ByteView input);
+void vocabulary(ByteView input);
+void zip(ByteView input);
+
+struct Target {
+  std::string_view name;
+  void (*run)(ByteView input);
+};
+inline constexpr std::array kTargets = {
+    Target{"artifact", artifact},
+    Target{"manifest", manifest},
+    Target{"message", message},
+    Target{"pack", pack},
+    Target{"patch", patch},
+    Target{"pickle", pickle},
+    Target{"rwkv_cpp", rwkv_cpp},
+    Target{"safetensors", safetensors},
+    Target{"signed_manifest", signed_manifest},
+    Target{"vocabulary", vocabulary},
+    Target{"zip", zip},
+};
+
+}  // namespace skein::fuzz
