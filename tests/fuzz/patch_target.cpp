@@ -6,7 +6,7 @@
 FUZZ_TARGET(patch) {
   using namespace skein;
   if (input.size() > fuzz::kMaxInput) return;
-  test::MemoryPages base = test::sample_artifact(1, 2);
+  auto base = test::sample_artifact(1, 2);
   const auto made = apply_patch(base, input);
   if (!made) return;
   const Manifest& manifest = (*made)->manifest();
