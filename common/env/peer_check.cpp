@@ -42,26 +42,27 @@ bool is_for(const CertificateFacts& facts, std::string_view host) {
 
 }  // namespace
 
-Result<PeerIdentity> check_peer(std::string_view chain_pem, const TlsOptions& options,
-                                CertificateUse peer_use, WallTime now) {
+Result<CheckedPeer> check_peer(std::string_view chain_pem, const TlsOptions& options,
+                               CertificateUse peer_use, WallTime now) {
   if (chain_pem.empty()) {
-    if (options.peer_certificate_optional) return PeerIdentity{};
+    if (options.peer_certificate_optional) return CheckedPeer{};
     return fail(Errc::kRefused, "the peer showed no certificate", {}, "enrol it first");
   }
-  PeerIdentity identity;
+  CheckedPeer peer;
   std::string authority = options.authority_pem;
   if (options.authority_fingerprint) {
     TRY(authority, authority_in(chain_pem, *options.authority_fingerprint));
-    identity.authority_pem = authority;
+    peer.identity.authority_pem = authority;
   }
   TRY(const CertificateFacts facts, verify_certificate(chain_pem, authority, peer_use, now));
   if (!options.server_name.empty() && !is_for(facts, options.server_name)) {
     return fail(Errc::kRefused, "the server's certificate is for another host", options.server_name,
                 "connect by a name the certificate carries");
   }
-  identity.name = facts.common_name;
-  identity.serial = facts.serial;
-  return identity;
+  peer.identity.name = facts.common_name;
+  peer.identity.serial = facts.serial;
+  peer.key = facts.public_key;
+  return peer;
 }
 
 }  // namespace skein

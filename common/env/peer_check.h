@@ -9,10 +9,15 @@
 
 namespace skein {
 
+struct CheckedPeer {
+  PeerIdentity identity;  // without an address yet
+  PublicKey key{};        // its certificate's; zero when it showed none
+};
+
 // `chain_pem` is what the peer showed, leaf first; empty when it showed nothing. `peer_use` says
-// which side the peer is: a client expects kServer. The identity has no address yet.
+// which side the peer is: a client expects kServer.
 // Errc::kRefused says why.
-Result<PeerIdentity> check_peer(std::string_view chain_pem, const TlsOptions& options,
-                                CertificateUse peer_use, WallTime now);
+Result<CheckedPeer> check_peer(std::string_view chain_pem, const TlsOptions& options,
+                               CertificateUse peer_use, WallTime now);
 
 }  // namespace skein

@@ -117,7 +117,7 @@ Task<Result<PeerIdentity>> TlsSession::handshake() {
   const auto side =
       peer_use_ == CertificateUse::kServer ? ssl::stream_base::client : ssl::stream_base::server;
   const auto [error] = co_await stream_.async_handshake(side, asio::as_tuple(asio::use_awaitable));
-  if (verdict_ && !verdict_->has_value()) co_return *verdict_;
+  if (verdict_ && !*verdict_) co_return tl::unexpected<Error>(verdict_->error());
   if (error == asio::error::operation_aborted) {
     co_return fail(Errc::kCancelled, "the handshake was cancelled");
   }
@@ -127,8 +127,9 @@ Task<Result<PeerIdentity>> TlsSession::handshake() {
                    "the TLS handshake failed: " + error.message(), {},
                    "both sides need certificates of the same authority");
   }
-  if (verdict_) co_return *verdict_;
-  co_return check_peer({}, *options_, peer_use_, now_);
+  if (!verdict_) verdict_ = check_peer({}, *options_, peer_use_, now_);
+  CO_TRY(const CheckedPeer peer, *verdict_);
+  co_return peer.identity;
 }
 
 }  // namespace skein::real

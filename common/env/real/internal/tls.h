@@ -37,7 +37,7 @@ class TlsSession {
   std::shared_ptr<const TlsOptions> options_;
   CertificateUse peer_use_;
   WallTime now_;
-  std::optional<Result<PeerIdentity>> verdict_;
+  std::optional<Result<CheckedPeer>> verdict_;
   boost::asio::ssl::context context_;
   Stream stream_;
 };
