@@ -121,6 +121,7 @@ namespace internal {
 struct Race {
   explicit Race(const Executor& executor) : changed(executor), work(executor), alarm(executor) {}
   bool finished = false;
+  bool unwound = false;  // the work is over, though its group may not know yet
   bool late = false;
   Signal changed;
   TaskGroup work;
@@ -130,7 +131,10 @@ struct Race {
 static Task<void> run_work(std::shared_ptr<Race> race, Task<void> work) {
   struct Ended {
     Race& race;
-    ~Ended() { race.changed.notify_all(); }
+    ~Ended() {
+      race.unwound = true;
+      race.changed.notify_all();
+    }
   };
   const Ended ended{*race};
   co_await std::move(work);
@@ -152,7 +156,8 @@ Task<bool> finish_before(Clock& clock, Instant deadline, Task<void> work) {
   // Our own cancellation must still wait for the work to unwind: no throwing until then.
   const bool throws = co_await asio::this_coro::throw_if_cancelled();
   co_await asio::this_coro::throw_if_cancelled(false);
-  while (race->work.running() > 0 && !race->late) {
+  // Not running(): co_spawn reports a task that never waited one turn of the loop after its end.
+  while (!race->unwound && !race->late) {
     co_await race->changed.wait();
     const auto state = co_await asio::this_coro::cancellation_state;
     if (state.cancelled() != asio::cancellation_type::none) break;

@@ -133,6 +133,18 @@ TEST(WithDeadline, GivesTheTasksOwnResultWhenItIsInTime) {
   EXPECT_EQ(*result, 42);
 }
 
+Task<Result<int>> at_once() { co_return 7; }
+
+TEST(WithDeadline, ATaskThatNeverWaitsIsNotHeldUntilTheDeadline) {
+  Fixture f;
+  Env env = f.real.env();
+  const Instant before = env.clock.now();
+  const auto result =
+      f.real.run(with_deadline(env.clock, before + std::chrono::seconds(5), "nothing", at_once()));
+  EXPECT_EQ(result.value(), 7);
+  EXPECT_LT(env.clock.now() - before, std::chrono::seconds(3));
+}
+
 TEST(WithDeadline, NamesWhatWasLateAndHasUnwoundIt) {
   Fixture f;
   bool unwound = false;
