@@ -15,13 +15,14 @@ namespace {
 constexpr std::uint32_t kMagic = 0x54534B53;  // "SKST"
 constexpr std::uint32_t kVersion = 1;
 constexpr std::size_t kConfigAt = 8;
-constexpr std::size_t kDigestAt = kConfigAt + 7 * 4;
+constexpr std::size_t kConfigNumbers = 7;
+constexpr std::size_t kDigestAt = kConfigAt + kConfigNumbers * 4;
 constexpr std::size_t kStepAt = kDigestAt + 32;
 constexpr std::size_t kCountAt = kStepAt + 8;
 constexpr std::size_t kFloatsAt = kCountAt + 8;
 constexpr std::size_t kSumBytes = 32;
 
-std::array<std::uint32_t, 7> numbers_of(const ModelConfig& config) {
+std::array<std::uint32_t, kConfigNumbers> numbers_of(const ModelConfig& config) {
   return {static_cast<std::uint32_t>(config.architecture),
           config.layers,
           config.width,

@@ -95,7 +95,8 @@ Group quantize_group(std::span<const float> values) {
     const float clamped = ratio > 127.0F ? 127.0F : ratio < -127.0F ? -127.0F : ratio;
     // Adding 1.5 * 2^23 leaves the integer, rounded to nearest even, in the low bits.
     const auto bits = std::bit_cast<std::int32_t>(clamped + 12582912.0F);
-    group.codes[i] = values[i] == values[i] ? static_cast<std::int8_t>(bits - 0x4B400000) : 0;
+    const auto code = static_cast<std::int8_t>(bits - 0x4B400000);
+    group.codes[i] = values[i] == values[i] ? code : std::int8_t{0};
   }
   return group;
 }
@@ -115,7 +116,8 @@ Q8Place q8_place(Layout layout, std::size_t cols, std::size_t row, std::size_t c
   }
   const std::size_t start = (row / kTileRows * groups + group) * kTileGroupBytes;
   const std::size_t lane = row % kTileRows;
-  return {start + kTileRows * 2 + inside / 4 * 64 + lane * 4 + inside % 4, start + lane * 2};
+  return {start + std::size_t{kTileRows} * 2 + inside / 4 * 64 + lane * 4 + inside % 4,
+          start + lane * 2};
 }
 
 void encode_q8(Layout layout, std::uint32_t rows, std::uint32_t cols, std::span<const float> values,

@@ -13,7 +13,7 @@ namespace skein {
 namespace {
 
 // Below this a hand-over to another thread costs more than it saves.
-constexpr std::uint64_t kTaskBytes = 64 * 1024;
+constexpr std::uint64_t kTaskBytes = std::uint64_t{64} * 1024;
 constexpr std::uint32_t kTaskColumns = 256;  // multiple of kGroup
 
 std::uint32_t groups_of(std::uint32_t cols) { return (cols + kGroup - 1) / kGroup; }
