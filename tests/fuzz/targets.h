@@ -9,6 +9,7 @@
 namespace skein::fuzz {
 
 void artifact(ByteView input);
+void frame(ByteView input);
 void manifest(ByteView input);
 void message(ByteView input);
 void pack(ByteView input);
@@ -26,6 +27,7 @@ struct Target {
 };
 inline constexpr std::array kTargets = {
     Target{"artifact", artifact},
+    Target{"frame", frame},
     Target{"manifest", manifest},
     Target{"message", message},
     Target{"pack", pack},
