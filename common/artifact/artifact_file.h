@@ -15,8 +15,6 @@
 
 namespace skein {
 
-inline constexpr std::uint64_t kMaxArtifactBytes = 1ULL << 40;
-
 // Writes a temporary beside `path`, syncs it, renames it: after a crash there is the old file or
 // the new one. Every page is compared with its hash before it is written. The manifest's digest.
 Task<Result<Digest>> write_artifact(Disk& disk, std::string path, PageSource& source,

@@ -33,9 +33,11 @@ std::optional<SlotState> decode_pointer(ByteView bytes) {
     return std::nullopt;
   }
   SlotState state{.generation = load_le<std::uint64_t>(bytes, 8),
-                  .active = *Digest::from_bytes(bytes.subspan(16, 32)),
-                  .previous = Digest::from_bytes(bytes.subspan(48, 32))};
-  if (state.previous->is_zero()) state.previous.reset();
+                  .active = load_le<Digest>(bytes, 16),
+                  .previous = std::nullopt};
+  if (const auto previous = load_le<Digest>(bytes, 48); !previous.is_zero()) {
+    state.previous = previous;
+  }
   return state;
 }
 

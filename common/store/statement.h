@@ -94,9 +94,7 @@ void Statement::bind_one(int index, const T& value) {
     value ? bind_one(index, *value) : bind_null(index);
   } else if constexpr (internal::kIsStrong<T>) {
     bind_one(index, value.value());
-  } else if constexpr (std::is_enum_v<T>) {
-    bind_integer(index, static_cast<std::int64_t>(value));
-  } else if constexpr (std::is_integral_v<T>) {
+  } else if constexpr (std::is_enum_v<T> || std::is_integral_v<T>) {
     bind_integer(index, static_cast<std::int64_t>(value));
   } else if constexpr (std::is_floating_point_v<T>) {
     bind_real(index, static_cast<double>(value));

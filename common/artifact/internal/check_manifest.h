@@ -6,7 +6,7 @@
 namespace skein::internal {
 
 inline constexpr std::size_t kMaxLabelBytes = 256;  // names, versions, grid ids, techniques
-inline constexpr std::size_t kMaxChatTemplateBytes = 64 * 1024;
+inline constexpr std::size_t kMaxChatTemplateBytes = 64U << 10;
 inline constexpr std::size_t kMaxTechniques = 64;
 inline constexpr std::size_t kMaxShapeDims = 4;
 inline constexpr std::uint32_t kMaxTensorSide = 1U << 20;  // rows or columns as stored

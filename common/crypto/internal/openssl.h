@@ -37,7 +37,7 @@ using OwnedStore = Owned<X509_STORE, X509_STORE_free>;
 using OwnedStoreContext = Owned<X509_STORE_CTX, X509_STORE_CTX_free>;
 
 // Larger texts are refused unread: no key, request or chain of ours comes near.
-inline constexpr std::size_t kMaxPemBytes = 64 * 1024;
+inline constexpr std::size_t kMaxPemBytes = 64U << 10;
 
 // OpenSSL leaves its complaints in a queue of the thread, where the next TLS operation would trip
 // over them: every door empties it on the way out.

@@ -196,6 +196,16 @@ TEST(Manifest, ImpossibleLengthsAreRefusedUnread) {
             "a manifest of 3 bytes is not possible (manifest): fetch the artifact again");
 }
 
+TEST(Manifest, HasAtMostSoManyTensorsPagesAndBytes) {
+  const std::string end = " (manifest): fetch the artifact again";
+  EXPECT_EQ(refusal_after([](Manifest& m) { m.tensors.assign(kMaxTensors + 1, {}); }),
+            "there are more than 65536 tensors" + end);
+  EXPECT_EQ(refusal_after([](Manifest& m) { m.pages.assign(kMaxPages + 1, m.pages[0]); }),
+            "there are more than 1048576 pages" + end);
+  EXPECT_EQ(to_string(decode_manifest(Buffer(kMaxManifestBytes + 8)).error()),
+            "a manifest of 67108872 bytes is not possible" + end);
+}
+
 TEST(Manifest, HasExactlyOneForm) {
   Buffer bytes = encode_manifest(sample_artifact(1).manifest());
   bytes.resize(bytes.size() + 8);
