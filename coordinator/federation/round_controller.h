@@ -71,8 +71,8 @@ class RoundController {
   std::optional<RoundStatus> round(RoundId id) const;
 
  private:
-  class Hands;
-  std::unique_ptr<Hands> work_;
+  class Work;
+  std::unique_ptr<Work> work_;
 };
 
 }  // namespace skein

@@ -48,6 +48,7 @@ struct RoundPlan {
   std::uint32_t invite = 1;       // n >= k: devices asked
   std::uint32_t seconds = 3600;   // from opening to the deadline
   double max_update_norm = 1000;  // longer updates are rejected
+  friend bool operator==(const RoundPlan&, const RoundPlan&) = default;
 };
 // Errc::kUsage naming the first field out of bounds.
 Result<void> check_plan(const RoundPlan& plan);
@@ -56,6 +57,7 @@ struct Participant {
   DeviceId device{};
   std::optional<UploadBegin> upload;  // as last begun
   bool counted = false;               // verified, once
+  friend bool operator==(const Participant&, const Participant&) = default;
 };
 
 // Everything a round is; what the store keeps.
@@ -70,6 +72,7 @@ struct RoundRecord {
   std::optional<double> base_loss;        // held out, nats per token
   std::optional<double> candidate_loss;
   std::optional<Digest> candidate;  // the new artifact's manifest
+  friend bool operator==(const RoundRecord&, const RoundRecord&) = default;
 };
 
 struct DeviceReady {  // has the base active and may be asked
