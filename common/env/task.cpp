@@ -158,9 +158,9 @@ Task<bool> finish_before(Clock& clock, Instant deadline, Task<void> work) {
   co_await asio::this_coro::throw_if_cancelled(false);
   // Not running(): co_spawn reports a task that never waited one turn of the loop after its end.
   while (!race->unwound && !race->late) {
-    co_await race->changed.wait();
     const auto state = co_await asio::this_coro::cancellation_state;
     if (state.cancelled() != asio::cancellation_type::none) break;
+    co_await race->changed.wait();
   }
   co_await race->work.stop();
   co_await race->alarm.stop();

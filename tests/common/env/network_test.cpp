@@ -106,6 +106,18 @@ TEST_F(RealNetwork, CancelledTasksLeaveReadAndAccept) {
   EXPECT_EQ(*real.run(client->read_some(part)), 5U);
 }
 
+TEST_F(RealNetwork, MoreConnectionsThanADoorHoldsWaitTheirTurn) {
+  constexpr std::size_t kMany = 100;  // a door holds 64
+  auto listener = listen();
+  std::vector<std::unique_ptr<Stream>> clients;
+  for (std::size_t i = 0; i < kMany; ++i) {
+    auto client = real.run(env.network.connect(listener->local(), nullptr));
+    ASSERT_TRUE(client);
+    clients.push_back(std::move(*client));
+  }
+  for (std::size_t i = 0; i < kMany; ++i) ASSERT_TRUE(real.run(listener->accept())) << i;
+}
+
 TEST_F(RealNetwork, NobodyListeningIsUnavailable) {
   auto listener = listen();
   const Endpoint gone = listener->local();

@@ -1,51 +1,16 @@
 #include <gtest/gtest.h>
 
-#include "common/crypto/certificate.h"
 #include "common/env/network.h"
 #include "common/env/real/real_env.h"
+#include "tests/support/certificate_house.h"
 
 namespace skein {
 namespace {
 
-constexpr std::chrono::hours kYear{24 * 365};
-
-SigningKey key_of(std::uint8_t number) {
-  SigningKey key;
-  key.seed.fill(std::byte{number});
-  return key;
-}
-
-CertificateRequest device_request() {
-  CertificateRequest request;
-  request.common_name = "device-7";
-  return request;
-}
-
-// An authority and what it issues.
-struct House {
-  explicit House(std::uint8_t number, WallTime now)
-      : key(key_of(number)),
-        validity{now - kYear, now + kYear},
-        pem(make_authority(key, "house", number, validity).value()) {}
-
-  TlsIdentity identity(std::uint8_t number, CertificateRequest request) const {
-    const SigningKey own = key_of(number);
-    request.public_key = own.public_key();
-    request.serial = number;
-    if (request.validity.until == WallTime{}) request.validity = validity;
-    return {issue_certificate(key, pem, request).value() + pem, to_pem(own)};
-  }
-  TlsIdentity server() const {
-    return identity(100, {.common_name = "coordinator",
-                          .hosts = {"coordinator.test", "127.0.0.1"},
-                          .use = CertificateUse::kServer});
-  }
-  TlsIdentity device() const { return identity(7, device_request()); }
-
-  SigningKey key;
-  Validity validity;
-  std::string pem;
-};
+using test::device_request;
+using test::House;
+using test::key_of;
+using test::kYear;
 
 struct Outcome {
   Result<std::unique_ptr<Stream>> client = fail(Errc::kCancelled, "not run");
@@ -54,12 +19,8 @@ struct Outcome {
 
 class Tls : public testing::Test {
  protected:
-  TlsOptions server_options() const {
-    return {.identity = house.server(), .authority_pem = house.pem};
-  }
-  TlsOptions device_options() const {
-    return {.identity = house.device(), .authority_pem = house.pem};
-  }
+  TlsOptions server_options() const { return house.server_options(); }
+  TlsOptions device_options() const { return house.device_options(); }
 
   // The client connects and, where that went well, exchanges one byte each way.
   Outcome meet(TlsOptions server, TlsOptions client) {
@@ -208,6 +169,25 @@ TEST_F(Tls, TheOrderlyEndArrivesAsZeroBytes) {
   const auto end = real.run((*met.client)->read_some(byte));
   ASSERT_TRUE(end) << to_string(end.error());
   EXPECT_EQ(*end, 0U);
+}
+
+TEST_F(Tls, CloseEndsAPendingReadAsCancelled) {
+  Outcome met = meet(server_options(), device_options());
+  ASSERT_TRUE(met.client);
+  Errc code = Errc::kUsage;
+  auto read = [](Stream& stream, Errc& out) -> Task<void> {
+    Buffer byte(1);
+    const auto got = co_await stream.read_some(byte);
+    if (!got) out = got.error().code;
+  };
+  TaskGroup group(env.executor);
+  group.spawn(read(**met.client, code));
+  real.run(env.clock.sleep_for(std::chrono::milliseconds(2)));
+  (*met.client)->close();
+  real.run(group.join());
+  EXPECT_EQ(code, Errc::kCancelled);
+  Buffer byte(1);
+  EXPECT_EQ(real.run(met.server->read_some(byte)).value(), 0U);  // and the server sees the end
 }
 
 Task<void> connect_plainly(Network& network, Endpoint to, std::unique_ptr<Stream>& out) {
