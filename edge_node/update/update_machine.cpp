@@ -153,6 +153,7 @@ void UpdateMachine::finish(DeviceStep step, std::string reason) {
 }
 
 void UpdateMachine::hold(StepReport report) {
+  if (report.rollout == kRepair) return;
   std::erase_if(held_, [&](const StepReport& old) { return old.rollout == report.rollout; });
   if (held_.size() == kMaxHeldReports) held_.erase(held_.begin());
   held_.push_back(std::move(report));
@@ -180,7 +181,7 @@ const UpdateMachine::Failure* UpdateMachine::failure_of(RolloutId rollout) const
 
 std::vector<StepReport> UpdateMachine::reports() const {
   std::vector<StepReport> all = held_;
-  if (work_) {
+  if (work_ && work_->offer.rollout != kRepair) {
     all.push_back(
         {work_->offer.rollout, work_->offer.artifact, work_->step, "", work_->bytes, work_->pages});
   }

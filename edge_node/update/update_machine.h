@@ -24,6 +24,8 @@ inline constexpr Duration kMaxRetry = std::chrono::minutes(10);
 inline constexpr unsigned kMaxEmptyBatches = 3;  // in a row, without one wanted page
 inline constexpr std::size_t kMaxFailures = 16;  // rollouts remembered as failed
 inline constexpr std::size_t kMaxHeldReports = kMaxStepReports - 1;
+// No rollout: the device mends the artifact it should be running; the coordinator is told nothing.
+inline constexpr RolloutId kRepair{0};
 inline constexpr std::uint64_t kDiskReserve = 8U << 20;  // left free after an update
 
 struct UpdateEvent {

@@ -164,6 +164,17 @@ TEST(UpdateMachine, KeepsItsTablesWithinTheirLimits) {
   }
 }
 
+TEST(UpdateMachine, RepairsWithoutTellingTheCoordinator) {
+  UpdateMachine machine;
+  const Event::Offered repair{{kRepair, digest(2), 0}, digest(1)};
+  EXPECT_EQ(machine.step(repair, at({})), UpdateActions{Action::kGetManifest});
+  EXPECT_TRUE(machine.reports().empty());
+  machine.step(Event::Rejected{digest(2), "page: bad"}, at({}));
+  EXPECT_TRUE(machine.reports().empty());
+  EXPECT_TRUE(machine.step(repair, at(kFirstRetry / 2)).empty());
+  EXPECT_EQ(machine.step(repair, at(kFirstRetry)), UpdateActions{Action::kGetManifest});
+}
+
 AnyUpdateEvent random_event(std::mt19937_64& random) {
   const auto artifact = static_cast<unsigned char>(1 + random() % 3);
   const std::uint64_t rollout = 1 + random() % 4;

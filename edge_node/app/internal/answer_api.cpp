@@ -1,0 +1,188 @@
+#include "edge_node/app/internal/answer_api.h"
+
+#include "edge_node/app/edge_node.h"
+
+namespace skein {
+
+namespace {
+
+class Seat {  // one of kMaxAnswers
+ public:
+  Seat(std::size_t& running, EdgeMetrics& metrics) : running_(running), metrics_(metrics) {
+    metrics_.set_running(++running_);
+  }
+  ~Seat() { metrics_.set_running(--running_); }
+  Seat(const Seat&) = delete;
+  Seat& operator=(const Seat&) = delete;
+
+ private:
+  std::size_t& running_;
+  EdgeMetrics& metrics_;
+};
+
+HttpResponse busy(std::string_view why) {
+  HttpResponse response = error_response(503, why, "overloaded_error");
+  response.headers.emplace_back("Retry-After", "1");
+  return response;
+}
+
+HttpResponse refusal(const Error& error) {
+  const bool asked_wrong = error.code == Errc::kUsage || error.code == Errc::kUnsupported;
+  return error_response(asked_wrong ? 400 : http_status(error.code), to_string(error),
+                        asked_wrong ? "invalid_request_error" : "server_error");
+}
+
+}  // namespace
+
+AnswerApi::AnswerApi(Env env, const EdgeConfig& config, ModelHost& host, SplitClient& split,
+                     EdgeMetrics& metrics)
+    : env_(env), config_(config), host_(host), split_(split), metrics_(metrics) {}
+
+Task<void> AnswerApi::answer(CompletionKind kind, HttpRequest request, HttpResponder& responder) {
+  HttpResponse refused;
+  if (draining_ || host_.current() == nullptr || running_ >= kMaxAnswers) {
+    metrics_.count_answer(AnswerEnd::kRefused);
+    refused = busy(draining_                ? "this device is shutting down"
+                   : running_ < kMaxAnswers ? "no model is active yet"
+                                            : "too many answers are under way");
+    co_await responder.respond(std::move(refused));
+    co_return;
+  }
+  Result<Work> work = prepare(kind, request.body);
+  if (!work) {
+    metrics_.count_answer(AnswerEnd::kRefused);
+    refused = refusal(work.error());
+    co_await responder.respond(std::move(refused));
+    co_return;
+  }
+  const Seat seat(running_, metrics_);
+  if (work->request.stream) {
+    co_await answer_stream(*work, responder);
+  } else {
+    co_await answer_whole(*work, responder);
+  }
+}
+
+Result<AnswerApi::Work> AnswerApi::prepare(CompletionKind kind, const std::string& body) {
+  Work work;
+  work.model = host_.current();
+  TRY(work.request, parse_completion(kind, body));
+  const Tokenizer* tokenizer = work.model->model->tokenizer();
+  if (tokenizer == nullptr) {
+    return fail(Errc::kUnsupported, "the active artifact carries no vocabulary", work.model->name);
+  }
+  work.generate.max_tokens = work.request.max_tokens;
+  work.generate.stops = work.request.stops;
+  std::string text = work.request.prompt;
+  if (kind == CompletionKind::kChat) {
+    TRY(text, work.model->chat.render(work.request.messages));
+    const auto& stops = work.model->chat.stops();
+    work.generate.stops.insert(work.generate.stops.end(), stops.begin(), stops.end());
+    work.generate.trim_start = true;
+  }
+  if (work.request.prompt_ids) {
+    work.generate.prompt = *work.request.prompt_ids;
+  } else {
+    TRY(work.generate.prompt, tokenizer->encode(text));
+  }
+  for (const TokenId id : work.generate.prompt) {
+    if (id >= work.model->model->config().vocab) {
+      return fail(Errc::kUsage, "token " + std::to_string(id) + " is not in the vocabulary");
+    }
+  }
+  TRY_VOID(open_session(work));
+  const std::uint64_t number = env_.random.next();
+  work.head.kind = kind;
+  work.head.id = (kind == CompletionKind::kChat ? "chatcmpl-" : "cmpl-") +
+                 to_hex(std::as_bytes(std::span(&number, 1)));
+  work.head.created = env_.clock.wall_now().time_since_epoch().count();
+  work.head.model = work.model->name;
+  work.notes.artifact = work.model->digest.hex();
+  return work;
+}
+
+Result<void> AnswerApi::open_session(Work& work) {
+  SamplerOptions sampler;
+  sampler.temperature = work.request.temperature;
+  sampler.top_p = work.request.top_p;
+  sampler.top_k = work.request.top_k;
+  sampler.seed = work.request.seed ? *work.request.seed : env_.random.next();
+  const std::uint32_t layer = work.request.split_layer.value_or(config_.first_layer);
+  if (layer == 0) {
+    work.session = std::make_unique<LocalSession>(env_, work.model, sampler);
+    return {};
+  }
+  const ModelConfig& config = work.model->model->config();
+  if (!SplitClient::can_split(config, layer)) {
+    return fail(Errc::kUsage, "no layer " + std::to_string(layer) + " to split before",
+                "\"skein\".\"split_layer\" or [split] first_layer",
+                "0 is off; 1 to " + std::to_string(config.layers - 1) + " split");
+  }
+  work.notes.first_layer = layer;
+  work.session = split_.open(work.model, sampler, layer);
+  return {};
+}
+
+Task<Result<Answer>> AnswerApi::run(Work& work, OnText on_text, HttpResponder& responder) {
+  IsGone is_gone = [&responder] { return responder.client_gone(); };
+  Result<Answer> answer =
+      co_await generate(env_, *work.session, *work.model->model->tokenizer(),
+                        std::move(work.generate), std::move(on_text), std::move(is_gone));
+  note_end(work, answer);
+  co_return answer;
+}
+
+void AnswerApi::note_end(Work& work, const Result<Answer>& answer) {
+  work.notes.session = work.session->kind();
+  work.notes.fell_back = work.notes.first_layer > 0 && work.session->kind() == "local";
+  if (answer) {
+    metrics_.count_tokens(*answer, work.session->counters());
+    metrics_.count_answer(AnswerEnd::kDone);
+    return;
+  }
+  const Errc code = answer.error().code;
+  const bool left = code == Errc::kCancelled || code == Errc::kUnavailable;
+  metrics_.count_answer(left ? AnswerEnd::kCancelled : AnswerEnd::kFailed);
+}
+
+Task<void> AnswerApi::answer_whole(Work& work, HttpResponder& responder) {
+  std::string text;
+  OnText on_text = [&text](std::string piece) -> Task<Result<void>> {
+    text += piece;
+    co_return Result<void>{};
+  };
+  const Result<Answer> answer = co_await run(work, std::move(on_text), responder);
+  HttpResponse response =
+      answer ? json_response(200, whole_reply(work.head, *answer, text, work.notes))
+             : refusal(answer.error());
+  co_await responder.respond(std::move(response));
+}
+
+Task<void> AnswerApi::answer_stream(Work& work, HttpResponder& responder) {
+  std::vector<std::pair<std::string, std::string>> headers{{"Content-Type", "text/event-stream"},
+                                                           {"Cache-Control", "no-cache"}};
+  auto begun = co_await responder.begin(200, std::move(headers));
+  const std::string first = first_event(work.head);
+  if (begun && !first.empty()) begun = co_await responder.write(first);
+  if (!begun) {
+    metrics_.count_answer(AnswerEnd::kCancelled);
+    co_return;
+  }
+  OnText on_text = [&work, &responder](std::string piece) -> Task<Result<void>> {
+    const std::string event = text_event(work.head, piece);
+    co_return co_await responder.write(event);
+  };
+  const Result<Answer> answer = co_await run(work, std::move(on_text), responder);
+  std::string rest;
+  if (answer) {
+    rest = last_event(work.head, *answer, work.notes);
+    if (work.request.include_usage) rest += usage_event(work.head, *answer);
+    rest += kDoneEvent;
+  } else {
+    rest = error_event(answer.error());
+  }
+  const auto written = co_await responder.write(rest);
+  if (!written) env_.log.debug("the asker went away", {{"reason", to_string(written.error())}});
+}
+
+}  // namespace skein

@@ -1,0 +1,49 @@
+// AnswerApi: /v1/chat/completions and /v1/completions. Owned by the node; loop thread only.
+#pragma once
+
+#include "common/http/http.h"
+#include "edge_node/app/config.h"
+#include "edge_node/app/internal/completion_reply.h"
+#include "edge_node/app/internal/metrics.h"
+#include "edge_node/generate/model_host.h"
+#include "edge_node/split/split_client.h"
+
+namespace skein {
+
+class AnswerApi {
+ public:
+  AnswerApi(Env env, const EdgeConfig& config, ModelHost& host, SplitClient& split,
+            EdgeMetrics& metrics);
+
+  Task<void> answer(CompletionKind kind, HttpRequest request, HttpResponder& responder);
+  std::size_t running() const { return running_; }
+  void refuse_new() { draining_ = true; }
+
+ private:
+  // One request on its way: the model is kept, whatever the slot does meanwhile.
+  struct Work {
+    std::shared_ptr<const HostedModel> model;
+    CompletionRequest request;
+    GenerateRequest generate;
+    ReplyHead head;
+    ReplyNotes notes;
+    std::unique_ptr<Session> session;
+  };
+
+  Result<Work> prepare(CompletionKind kind, const std::string& body);
+  Result<void> open_session(Work& work);
+  Task<void> answer_whole(Work& work, HttpResponder& responder);
+  Task<void> answer_stream(Work& work, HttpResponder& responder);
+  Task<Result<Answer>> run(Work& work, OnText on_text, HttpResponder& responder);
+  void note_end(Work& work, const Result<Answer>& answer);
+
+  Env env_;
+  const EdgeConfig& config_;
+  ModelHost& host_;
+  SplitClient& split_;
+  EdgeMetrics& metrics_;
+  std::size_t running_ = 0;
+  bool draining_ = false;
+};
+
+}  // namespace skein

@@ -1,0 +1,111 @@
+#include "edge_node/app/internal/completion_reply.h"
+
+#include <boost/json.hpp>
+
+namespace skein {
+
+namespace {
+
+namespace json = boost::json;
+
+bool is_chat(const ReplyHead& head) { return head.kind == CompletionKind::kChat; }
+
+std::string_view finish_name(Finish finish) { return finish == Finish::kStop ? "stop" : "length"; }
+
+json::object usage(const Answer& answer) {
+  return {{"prompt_tokens", answer.prompt_tokens},
+          {"completion_tokens", answer.completion_tokens},
+          {"total_tokens", answer.prompt_tokens + answer.completion_tokens}};
+}
+
+double seconds(Duration duration) { return static_cast<double>(duration.count()) / 1e9; }
+
+json::object own(const Answer& answer, const ReplyNotes& notes) {
+  const double decoding = seconds(answer.whole - answer.first_token);
+  const double after_first =
+      answer.completion_tokens > 1 ? static_cast<double>(answer.completion_tokens - 1) : 0;
+  return {{"artifact", notes.artifact},
+          {"session", notes.session},
+          {"first_layer", notes.first_layer},
+          {"fell_back", notes.fell_back},
+          {"first_token_s", seconds(answer.first_token)},
+          {"decode_tokens_per_s", decoding > 0 ? after_first / decoding : 0.0}};
+}
+
+json::object frame(const ReplyHead& head, std::string_view object, json::array choices) {
+  return {{"id", head.id},
+          {"object", object},
+          {"created", head.created},
+          {"model", head.model},
+          {"choices", std::move(choices)}};
+}
+
+std::string event(const json::object& object) {
+  return "data: " + json::serialize(object) + "\n\n";
+}
+
+// One choice of a stream; `finish` empty: null.
+json::object chunk(const ReplyHead& head, json::object delta, std::string_view text,
+                   std::string_view finish) {
+  json::object choice{{"index", 0}};
+  if (is_chat(head)) {
+    choice["delta"] = std::move(delta);
+  } else {
+    choice["text"] = text;
+  }
+  choice["logprobs"] = nullptr;
+  choice["finish_reason"] = finish.empty() ? json::value(nullptr) : json::value(finish);
+  json::array choices{std::move(choice)};
+  return frame(head, is_chat(head) ? "chat.completion.chunk" : "text_completion",
+               std::move(choices));
+}
+
+}  // namespace
+
+std::string whole_reply(const ReplyHead& head, const Answer& answer, std::string_view text,
+                        const ReplyNotes& notes) {
+  json::object choice{{"index", 0}};
+  if (is_chat(head)) {
+    choice["message"] = json::object{{"role", "assistant"}, {"content", text}};
+  } else {
+    choice["text"] = text;
+  }
+  choice["logprobs"] = nullptr;
+  choice["finish_reason"] = finish_name(answer.finish);
+  json::array choices{std::move(choice)};
+  json::object reply =
+      frame(head, is_chat(head) ? "chat.completion" : "text_completion", std::move(choices));
+  reply["usage"] = usage(answer);
+  reply["skein"] = own(answer, notes);
+  return json::serialize(reply);
+}
+
+std::string first_event(const ReplyHead& head) {
+  if (!is_chat(head)) return {};
+  return event(chunk(head, {{"role", "assistant"}, {"content", ""}}, "", ""));
+}
+
+std::string text_event(const ReplyHead& head, std::string_view text) {
+  return event(chunk(head, {{"content", text}}, text, ""));
+}
+
+std::string last_event(const ReplyHead& head, const Answer& answer, const ReplyNotes& notes) {
+  json::object last = chunk(head, {}, "", finish_name(answer.finish));
+  last["skein"] = own(answer, notes);
+  return event(last);
+}
+
+std::string usage_event(const ReplyHead& head, const Answer& answer) {
+  json::object last =
+      frame(head, is_chat(head) ? "chat.completion.chunk" : "text_completion", json::array());
+  last["usage"] = usage(answer);
+  return event(last);
+}
+
+std::string error_event(const Error& error) {
+  return event({{"error", json::object{{"message", to_string(error)},
+                                       {"type", "server_error"},
+                                       {"code", name_of(error.code)}}}});
+}
+
+}  // namespace skein

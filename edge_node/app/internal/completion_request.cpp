@@ -1,0 +1,191 @@
+#include "edge_node/app/internal/completion_request.h"
+
+#include <boost/json.hpp>
+#include <cmath>
+
+#include "common/artifact/model_config.h"
+#include "edge_node/generate/generator.h"
+
+namespace skein {
+
+namespace {
+
+namespace json = boost::json;
+
+tl::unexpected<Error> bad(std::string_view field, std::string_view expected) {
+  return fail(Errc::kUsage, "\"" + std::string(field) + "\" must be " + std::string(expected));
+}
+
+// The field, or nullptr when it is absent or null.
+const json::value* field(const json::object& object, std::string_view name) {
+  const json::value* value = object.if_contains(name);
+  return value == nullptr || value->is_null() ? nullptr : value;
+}
+
+Result<double> number(const json::object& object, std::string_view name, double otherwise,
+                      double least, double most) {
+  const json::value* value = field(object, name);
+  if (value == nullptr) return otherwise;
+  boost::system::error_code error;
+  const auto parsed = value->to_number<double>(error);
+  if (error || !(parsed >= least && parsed <= most)) {
+    return bad(name, "a number from " + std::to_string(least) + " to " + std::to_string(most));
+  }
+  return parsed;
+}
+
+Result<std::uint64_t> whole(const json::object& object, std::string_view name,
+                            std::uint64_t otherwise, std::uint64_t most) {
+  const json::value* value = field(object, name);
+  if (value == nullptr) return otherwise;
+  boost::system::error_code error;
+  const auto parsed = value->to_number<std::uint64_t>(error);
+  if (error || parsed > most) return bad(name, "a whole number up to " + std::to_string(most));
+  return parsed;
+}
+
+Result<bool> flag(const json::object& object, std::string_view name) {
+  const json::value* value = field(object, name);
+  if (value == nullptr) return false;
+  if (!value->is_bool()) return bad(name, "true or false");
+  return value->get_bool();
+}
+
+// A message's content: a text, or a list of text parts.
+Result<std::string> content_of(const json::object& message) {
+  const json::value* content = field(message, "content");
+  if (content == nullptr) return std::string();
+  if (content->is_string()) return std::string(content->get_string());
+  if (!content->is_array()) return bad("content", "a text or a list of text parts");
+  std::string text;
+  for (const json::value& part : content->get_array()) {
+    const auto* object = part.if_object();
+    const json::value* words = object != nullptr ? field(*object, "text") : nullptr;
+    if (words == nullptr || !words->is_string())
+      return bad("content", "text: nothing else is read");
+    text += std::string_view(words->get_string());
+  }
+  return text;
+}
+
+Result<void> read_messages(const json::object& body, CompletionRequest& request) {
+  const json::value* list = field(body, "messages");
+  if (list == nullptr || !list->is_array() || list->get_array().empty() ||
+      list->get_array().size() > kMaxMessages) {
+    return bad("messages", "a list of messages");
+  }
+  for (const json::value& item : list->get_array()) {
+    const auto* message = item.if_object();
+    const json::value* role = message != nullptr ? field(*message, "role") : nullptr;
+    if (role == nullptr || !role->is_string()) return bad("messages", "objects with a role");
+    TRY(std::string content, content_of(*message));
+    request.messages.push_back({std::string(role->get_string()), std::move(content)});
+  }
+  return {};
+}
+
+Result<void> read_prompt(const json::object& body, CompletionRequest& request) {
+  const json::value* prompt = field(body, "prompt");
+  if (prompt == nullptr) return bad("prompt", "a text or a list of token ids");
+  if (prompt->is_string()) {
+    request.prompt = std::string(prompt->get_string());
+    return {};
+  }
+  if (!prompt->is_array() || prompt->get_array().size() > kMaxPromptTokens) {
+    return bad("prompt", "one text or one list of token ids");
+  }
+  const json::array& list = prompt->get_array();
+  if (list.size() == 1 && list[0].is_string()) {
+    request.prompt = std::string(list[0].get_string());
+    return {};
+  }
+  std::vector<TokenId> ids;
+  for (const json::value& item : list) {
+    boost::system::error_code error;
+    ids.push_back(item.to_number<TokenId>(error));
+    if (error) return bad("prompt", "one text or one list of token ids");
+  }
+  request.prompt_ids = std::move(ids);
+  return {};
+}
+
+Result<void> read_stops(const json::object& body, CompletionRequest& request) {
+  const json::value* stop = field(body, "stop");
+  if (stop == nullptr) return {};
+  json::array list;
+  if (stop->is_array()) {
+    list = stop->get_array();
+  } else {
+    list.push_back(*stop);
+  }
+  if (list.size() > kMaxStops) return bad("stop", "at most 16 texts");
+  for (const json::value& item : list) {
+    if (!item.is_string() || item.get_string().size() > kMaxStopBytes) {
+      return bad("stop", "a text of at most 256 bytes, or a list of such");
+    }
+    request.stops.emplace_back(std::string_view(item.get_string()));
+  }
+  return {};
+}
+
+Result<void> read_sampling(const json::object& body, CompletionRequest& request) {
+  TRY(const double temperature, number(body, "temperature", 1, 0, 100));
+  TRY(const double top_p, number(body, "top_p", 1, 0, 1));
+  TRY(const std::uint64_t top_k, whole(body, "top_k", 0, kMaxVocab));
+  const bool new_name = field(body, "max_completion_tokens") != nullptr;
+  TRY(const std::uint64_t max_tokens, whole(body, new_name ? "max_completion_tokens" : "max_tokens",
+                                            kDefaultMaxTokens, kMaxAnswerTokens));
+  TRY(const std::uint64_t choices, whole(body, "n", 1, 1));
+  if (choices != 1) return bad("n", "1");
+  request.temperature = static_cast<float>(temperature);
+  request.top_p = static_cast<float>(top_p);
+  request.top_k = static_cast<std::uint32_t>(top_k);
+  request.max_tokens = static_cast<std::uint32_t>(max_tokens);
+  if (const json::value* seed = field(body, "seed")) {
+    boost::system::error_code error;
+    const auto parsed = seed->to_number<std::int64_t>(error);
+    if (error) return bad("seed", "a whole number");
+    request.seed = static_cast<std::uint64_t>(parsed);
+  }
+  return {};
+}
+
+Result<void> read_options(const json::object& body, CompletionRequest& request) {
+  TRY(request.stream, flag(body, "stream"));
+  if (const json::value* options = field(body, "stream_options")) {
+    if (!options->is_object()) return bad("stream_options", "an object");
+    TRY(request.include_usage, flag(options->get_object(), "include_usage"));
+  }
+  if (const json::value* own = field(body, "skein")) {
+    if (!own->is_object()) return bad("skein", "an object");
+    if (field(own->get_object(), "split_layer") != nullptr) {
+      TRY(const std::uint64_t layer, whole(own->get_object(), "split_layer", 0, kMaxLayers));
+      request.split_layer = static_cast<std::uint32_t>(layer);
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<CompletionRequest> parse_completion(CompletionKind kind, std::string_view text) {
+  boost::system::error_code error;
+  const json::value value = json::parse(text, error);
+  if (error || !value.is_object()) {
+    return fail(Errc::kUsage, "the body is not a JSON object");
+  }
+  const json::object& body = value.get_object();
+  CompletionRequest request;
+  request.kind = kind;
+  if (kind == CompletionKind::kChat) {
+    TRY_VOID(read_messages(body, request));
+  } else {
+    TRY_VOID(read_prompt(body, request));
+  }
+  TRY_VOID(read_stops(body, request));
+  TRY_VOID(read_sampling(body, request));
+  TRY_VOID(read_options(body, request));
+  return request;
+}
+
+}  // namespace skein

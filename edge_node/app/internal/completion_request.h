@@ -1,0 +1,40 @@
+// CompletionRequest: an OpenAI request body, checked. Pure; any thread.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/base/ids.h"
+#include "common/model/sampler.h"
+#include "edge_node/generate/chat.h"
+
+namespace skein {
+
+inline constexpr std::uint32_t kDefaultMaxTokens = 256;
+inline constexpr std::uint32_t kMaxAnswerTokens = 1U << 20;
+inline constexpr std::size_t kMaxMessages = 4096;
+
+enum class CompletionKind : unsigned char { kChat, kText };
+
+struct CompletionRequest {
+  CompletionKind kind = CompletionKind::kText;
+  std::vector<ChatMessage> messages;               // chat
+  std::string prompt;                              // text
+  std::optional<std::vector<TokenId>> prompt_ids;  // text, given as ids
+  std::uint32_t max_tokens = kDefaultMaxTokens;
+  float temperature = 1;
+  float top_p = 1;
+  std::uint32_t top_k = 0;
+  std::optional<std::uint64_t> seed;
+  std::vector<std::string> stops;
+  bool stream = false;
+  bool include_usage = false;                // of a stream
+  std::optional<std::uint32_t> split_layer;  // "skein":{"split_layer":k}
+};
+
+// Errc::kUsage naming the field. Fields that are not known are ignored, as OpenAI clients expect.
+Result<CompletionRequest> parse_completion(CompletionKind kind, std::string_view body);
+
+}  // namespace skein

@@ -1,0 +1,108 @@
+#include "edge_node/app/internal/metrics.h"
+
+#include <prometheus/text_serializer.h>
+
+namespace skein {
+
+namespace {
+
+double seconds(Duration duration) { return static_cast<double>(duration.count()) / 1e9; }
+
+// Counters of other rooms only grow; prometheus counters can only be added to.
+void raise(prometheus::Counter& counter, std::uint64_t value) {
+  counter.Increment(static_cast<double>(value) - counter.Value());
+}
+
+}  // namespace
+
+EdgeMetrics::EdgeMetrics()
+    : tokens_generated_(counter("skein_tokens_generated_total", "Tokens picked for answers.")),
+      prompt_tokens_(counter("skein_prompt_tokens_total", "Tokens of prompts.")),
+      rows_read_(counter("skein_value_rows_read_total",
+                         "Rows of channel-mix value matrices that were read.")),
+      rows_(counter("skein_value_rows_total", "Rows there were; the rest were exact zeros.")),
+      decode_seconds_(
+          counter("skein_decode_seconds_total", "Time between first and last token of answers.")),
+      pages_fetched_(counter("skein_pages_fetched_total", "Pages taken from the coordinator.")),
+      update_bytes_(counter("skein_update_bytes_total", "Bytes of those pages.")),
+      pages_refused_(counter("skein_pages_refused_total", "Pages that were not what they said.")),
+      manifests_refused_(
+          counter("skein_manifests_refused_total", "Manifests with a wrong signature or digest.")),
+      switches_(counter("skein_slot_switches_total", "Slots committed by updates.")),
+      update_failures_(counter("skein_update_failures_total", "Updates given up.")),
+      split_sessions_(counter("skein_split_sessions_total", "Sessions begun split.")),
+      split_steps_(counter("skein_split_steps_total", "Steps sent to the coordinator.")),
+      split_repeats_(counter("skein_split_repeats_total", "Steps that had to be repeated.")),
+      split_fallbacks_(
+          counter("skein_split_fallbacks_total", "Split sessions that went on alone.")),
+      split_replayed_(
+          counter("skein_split_replayed_tokens_total", "Tokens replayed to go on alone.")),
+      rounds_counted_(
+          counter("skein_rounds_counted_total", "Federated rounds this device was counted in.")),
+      running_(gauge("skein_answers_running", "Answers under way.")),
+      connected_(gauge("skein_coordinator_connected", "1 while the coordinator link stands.")),
+      generation_(gauge("skein_slot_generation", "Generation of the active slot; 0 = none.")),
+      first_token_(
+          histogram("skein_time_to_first_token_seconds", "From the request to its first token.")) {
+  const char* ends[] = {"done", "cancelled", "refused", "failed"};
+  for (int i = 0; i < 4; ++i) {
+    answers_[i] = &counter("skein_answers_total", "Answers by how they ended.", {{"end", ends[i]}});
+  }
+}
+
+prometheus::Counter& EdgeMetrics::counter(const char* name, const char* help,
+                                          prometheus::Labels labels) {
+  return prometheus::BuildCounter().Name(name).Help(help).Register(registry_).Add(labels);
+}
+prometheus::Gauge& EdgeMetrics::gauge(const char* name, const char* help) {
+  return prometheus::BuildGauge().Name(name).Help(help).Register(registry_).Add({});
+}
+prometheus::Histogram& EdgeMetrics::histogram(const char* name, const char* help) {
+  const prometheus::Histogram::BucketBoundaries bounds{0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
+                                                       0.5,   1,    2.5,   5,    10,  30};
+  return prometheus::BuildHistogram().Name(name).Help(help).Register(registry_).Add({}, bounds);
+}
+
+void EdgeMetrics::count_answer(AnswerEnd end) { answers_[static_cast<int>(end)]->Increment(); }
+
+void EdgeMetrics::count_tokens(const Answer& answer, const Runner::Counters& rows) {
+  tokens_generated_.Increment(static_cast<double>(answer.completion_tokens));
+  prompt_tokens_.Increment(static_cast<double>(answer.prompt_tokens));
+  rows_read_.Increment(static_cast<double>(rows.value_rows_read));
+  rows_.Increment(static_cast<double>(rows.value_rows_total));
+  decode_seconds_.Increment(seconds(answer.whole - answer.first_token));
+  first_token_.Observe(seconds(answer.first_token));
+}
+
+void EdgeMetrics::set_running(std::size_t answers) { running_.Set(static_cast<double>(answers)); }
+void EdgeMetrics::set_link(bool connected) { connected_.Set(connected ? 1 : 0); }
+void EdgeMetrics::set_slot(std::uint64_t generation) {
+  generation_.Set(static_cast<double>(generation));
+}
+
+void EdgeMetrics::take(const Updater::Counters& counters) {
+  raise(pages_fetched_, counters.pages_fetched);
+  raise(update_bytes_, counters.bytes_fetched);
+  raise(pages_refused_, counters.pages_refused);
+  raise(manifests_refused_, counters.manifests_refused);
+  raise(switches_, counters.switches);
+  raise(update_failures_, counters.failures);
+}
+
+void EdgeMetrics::take(const SplitClient::Counters& counters) {
+  raise(split_sessions_, counters.sessions);
+  raise(split_steps_, counters.steps);
+  raise(split_repeats_, counters.repeats);
+  raise(split_fallbacks_, counters.fallbacks);
+  raise(split_replayed_, counters.replayed_tokens);
+}
+
+void EdgeMetrics::take(const Learner::Status& status) {
+  raise(rounds_counted_, status.rounds_counted);
+}
+
+std::string EdgeMetrics::text() const {
+  return prometheus::TextSerializer().Serialize(registry_.Collect());
+}
+
+}  // namespace skein

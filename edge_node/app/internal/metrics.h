@@ -1,0 +1,52 @@
+// EdgeMetrics: what /metrics says. Owned by the node; loop thread only.
+#pragma once
+
+#include <prometheus/counter.h>
+#include <prometheus/gauge.h>
+#include <prometheus/histogram.h>
+#include <prometheus/registry.h>
+
+#include <string>
+
+#include "common/model/model.h"
+#include "edge_node/generate/generator.h"
+#include "edge_node/learn/learner.h"
+#include "edge_node/split/split_client.h"
+#include "edge_node/update/updater.h"
+
+namespace skein {
+
+enum class AnswerEnd : unsigned char { kDone, kCancelled, kRefused, kFailed };
+
+class EdgeMetrics {
+ public:
+  EdgeMetrics();
+
+  void count_answer(AnswerEnd end);
+  void count_tokens(const Answer& answer, const Runner::Counters& rows);
+  void set_running(std::size_t answers);
+  void set_link(bool connected);
+  void set_slot(std::uint64_t generation);
+  void take(const Updater::Counters& counters);
+  void take(const SplitClient::Counters& counters);
+  void take(const Learner::Status& status);
+
+  std::string text() const;  // Prometheus' format
+
+ private:
+  prometheus::Counter& counter(const char* name, const char* help, prometheus::Labels labels = {});
+  prometheus::Gauge& gauge(const char* name, const char* help);
+  prometheus::Histogram& histogram(const char* name, const char* help);
+
+  prometheus::Registry registry_;
+  prometheus::Counter* answers_[4];
+  prometheus::Counter &tokens_generated_, &prompt_tokens_, &rows_read_, &rows_, &decode_seconds_;
+  prometheus::Counter &pages_fetched_, &update_bytes_, &pages_refused_, &manifests_refused_;
+  prometheus::Counter &switches_, &update_failures_;
+  prometheus::Counter &split_sessions_, &split_steps_, &split_repeats_, &split_fallbacks_;
+  prometheus::Counter &split_replayed_, &rounds_counted_;
+  prometheus::Gauge &running_, &connected_, &generation_;
+  prometheus::Histogram& first_token_;
+};
+
+}  // namespace skein
