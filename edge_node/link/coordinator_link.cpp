@@ -69,13 +69,21 @@ Task<Result<void>> CoordinatorLink::connect_once() {
   tls->server_name = options_.server_name;
   CO_TRY(auto stream, co_await env_.network.connect(options_.coordinator, std::move(tls)));
   const auto peer = std::make_shared<Peer>(env_, std::move(stream), nullptr, options_.peer);
+  const auto ended = std::make_shared<Result<void>>();
+  TaskGroup running(env_.executor);
+  running.spawn(run_peer(peer, ended));  // first, so that its greeting is the first frame
   peer_ = peer;
   changed_.notify_all();
   beats_.spawn(heartbeats(peer));
-  const Result<void> ended = co_await peer->run();
+  co_await running.join();
   peer_.reset();
   co_await beats_.stop();
-  co_return ended;
+  co_return *ended;
+}
+
+Task<void> CoordinatorLink::run_peer(std::shared_ptr<Peer> peer,
+                                     std::shared_ptr<Result<void>> ended) {
+  *ended = co_await peer->run();
 }
 
 Task<void> CoordinatorLink::heartbeats(std::shared_ptr<Peer> peer) {

@@ -63,6 +63,7 @@ class CoordinatorLink final : public Uplink {
  private:
   Task<Result<void>> connect_once();
   Task<Result<void>> ensure_identity();
+  static Task<void> run_peer(std::shared_ptr<Peer> peer, std::shared_ptr<Result<void>> ended);
   Task<void> heartbeats(std::shared_ptr<Peer> peer);
   Task<Result<Duration>> heartbeat_once(std::shared_ptr<Peer> peer);
   Task<void> wait_until(Instant until, std::function<bool()> enough);
