@@ -8,7 +8,8 @@
 namespace skein {
 namespace {
 
-using namespace std::chrono_literals;
+using std::chrono_literals::operator""ms;
+using std::chrono_literals::operator""s;
 
 class Duty final : public HeartbeatDuty {
  public:
