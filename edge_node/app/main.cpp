@@ -107,7 +107,9 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
+    if (error.get_exit_code() == 0) return app.exit(error);
+    std::fprintf(stderr, "skein-edge: %s: see --help\n", error.what());
+    return 2;
   }
   const auto config = skein::configure(flags);
   if (!config) return skein::complain(config.error());

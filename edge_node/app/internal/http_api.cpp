@@ -91,10 +91,7 @@ HttpResponse HttpApi::models() const {
 
 HttpResponse HttpApi::metrics_text() {
   facts_.refresh(metrics_);
-  HttpResponse response;
-  response.headers.emplace_back("Content-Type", "text/plain; version=0.0.4");
-  response.body = metrics_.text();
-  return response;
+  return metrics_.response();
 }
 
 HttpResponse HttpApi::tokenize(const HttpRequest& request) const {

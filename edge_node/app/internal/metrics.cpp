@@ -1,10 +1,11 @@
 #include "edge_node/app/internal/metrics.h"
 
-#include <prometheus/text_serializer.h>
-
 namespace skein {
 
 namespace {
+
+const prometheus::Histogram::BucketBoundaries kFirstTokenBounds{0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
+                                                                0.5,   1,    2.5,   5,    10,  30};
 
 double seconds(Duration duration) { return static_cast<double>(duration.count()) / 1e9; }
 
@@ -39,28 +40,18 @@ EdgeMetrics::EdgeMetrics()
           counter("skein_split_replayed_tokens_total", "Tokens replayed to go on alone.")),
       rounds_counted_(
           counter("skein_rounds_counted_total", "Federated rounds this device was counted in.")),
-      running_(gauge("skein_answers_running", "Answers under way.")),
-      connected_(gauge("skein_coordinator_connected", "1 while the coordinator link stands.")),
-      generation_(gauge("skein_slot_generation", "Generation of the active slot; 0 = none.")),
-      first_token_(
-          histogram("skein_time_to_first_token_seconds", "From the request to its first token.")) {
+      running_(metrics_.gauge("skein_answers_running", "Answers under way.")),
+      connected_(
+          metrics_.gauge("skein_coordinator_connected", "1 while the coordinator link stands.")),
+      generation_(
+          metrics_.gauge("skein_slot_generation", "Generation of the active slot; 0 = none.")),
+      first_token_(metrics_.histogram("skein_time_to_first_token_seconds",
+                                      "From the request to its first token.", kFirstTokenBounds)) {
   const char* ends[] = {"done", "cancelled", "refused", "failed"};
   for (int i = 0; i < 4; ++i) {
-    answers_[i] = &counter("skein_answers_total", "Answers by how they ended.", {{"end", ends[i]}});
+    answers_[i] =
+        &metrics_.counter("skein_answers_total", "Answers by how they ended.", {{"end", ends[i]}});
   }
-}
-
-prometheus::Counter& EdgeMetrics::counter(const char* name, const char* help,
-                                          prometheus::Labels labels) {
-  return prometheus::BuildCounter().Name(name).Help(help).Register(registry_).Add(labels);
-}
-prometheus::Gauge& EdgeMetrics::gauge(const char* name, const char* help) {
-  return prometheus::BuildGauge().Name(name).Help(help).Register(registry_).Add({});
-}
-prometheus::Histogram& EdgeMetrics::histogram(const char* name, const char* help) {
-  const prometheus::Histogram::BucketBoundaries bounds{0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
-                                                       0.5,   1,    2.5,   5,    10,  30};
-  return prometheus::BuildHistogram().Name(name).Help(help).Register(registry_).Add({}, bounds);
 }
 
 void EdgeMetrics::count_answer(AnswerEnd end) { answers_[static_cast<int>(end)]->Increment(); }
@@ -99,10 +90,6 @@ void EdgeMetrics::take(const SplitClient::Counters& counters) {
 
 void EdgeMetrics::take(const Learner::Status& status) {
   raise(rounds_counted_, status.rounds_counted);
-}
-
-std::string EdgeMetrics::text() const {
-  return prometheus::TextSerializer().Serialize(registry_.Collect());
 }
 
 }  // namespace skein

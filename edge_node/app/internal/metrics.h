@@ -1,13 +1,7 @@
 // EdgeMetrics: what /metrics says. Owned by the node; loop thread only.
 #pragma once
 
-#include <prometheus/counter.h>
-#include <prometheus/gauge.h>
-#include <prometheus/histogram.h>
-#include <prometheus/registry.h>
-
-#include <string>
-
+#include "common/http/metrics.h"
 #include "common/model/model.h"
 #include "edge_node/generate/generator.h"
 #include "edge_node/learn/learner.h"
@@ -31,14 +25,14 @@ class EdgeMetrics {
   void take(const SplitClient::Counters& counters);
   void take(const Learner::Status& status);
 
-  std::string text() const;  // Prometheus' format
+  HttpResponse response() const { return metrics_.response(); }
 
  private:
-  prometheus::Counter& counter(const char* name, const char* help, prometheus::Labels labels = {});
-  prometheus::Gauge& gauge(const char* name, const char* help);
-  prometheus::Histogram& histogram(const char* name, const char* help);
+  prometheus::Counter& counter(const char* name, const char* help) {
+    return metrics_.counter(name, help);
+  }
 
-  prometheus::Registry registry_;
+  Metrics metrics_;
   prometheus::Counter* answers_[4];
   prometheus::Counter &tokens_generated_, &prompt_tokens_, &rows_read_, &rows_, &decode_seconds_;
   prometheus::Counter &pages_fetched_, &update_bytes_, &pages_refused_, &manifests_refused_;

@@ -1,0 +1,290 @@
+// A whole device over real sockets: HTTP on loopback, a coordinator behind TLS.
+#include "edge_node/app/edge_node.h"
+
+#include <gtest/gtest.h>
+
+#include <boost/json.hpp>
+
+#include "common/artifact/artifact_file.h"
+#include "common/http/http.h"
+#include "tests/edge_node/tls_coordinator.h"
+
+namespace skein {
+namespace {
+
+namespace json = boost::json;
+using std::chrono_literals::operator""ms;
+using std::chrono_literals::operator""s;
+
+class EdgeNodeTest : public testing::Test {
+ protected:
+  ~EdgeNodeTest() override {
+    if (node_) real_.run(node_->stop());
+    real_.run(coordinator_.stop());
+  }
+
+  EdgeConfig config() {
+    EdgeConfig config;
+    config.data_dir = folder_.path() + "/data";
+    config.listen = "127.0.0.1:0";
+    return config;
+  }
+  EdgeConfig config_with_artifact() {
+    const std::string path = folder_.path() + "/tiny.skein";
+    EXPECT_TRUE(real_.run(write_artifact(env_.disk, path, *base_, std::nullopt)));
+    EdgeConfig made = config();
+    made.artifact = path;
+    return made;
+  }
+  EdgeConfig config_with_coordinator() {
+    coordinator_.listen();
+    v1_ = coordinator_.behind.publish(*base_, test::kArtifactKey);
+    v2_ = coordinator_.behind.publish(*tuned_, test::kArtifactKey);
+    coordinator_.behind.model = test::host(test::golden_artifact());
+    EdgeConfig made = config();
+    made.address = to_string(coordinator_.endpoint());
+    made.token = coordinator_.token();
+    return made;
+  }
+  void start(EdgeConfig config) {
+    node_ = std::make_unique<EdgeNode>(env_, std::move(config));
+    const auto started = real_.run(node_->start());
+    ASSERT_TRUE(started) << to_string(started.error());
+  }
+
+  HttpResponse ask(std::string method, std::string path, std::string body = "",
+                   std::function<bool(std::string_view)> on_chunk = {}) {
+    HttpCall call;
+    call.to = node_->http();
+    call.request.method = std::move(method);
+    call.request.path = std::move(path);
+    call.request.body = std::move(body);
+    call.on_chunk = std::move(on_chunk);
+    auto response = real_.run(http_call(env_, std::move(call), env_.clock.now() + 30s));
+    if (!response) return {.status = 0, .headers = {}, .body = to_string(response.error())};
+    return *response;
+  }
+  json::value answer(const std::string& path, const std::string& body) {
+    const HttpResponse response = ask("POST", path, body);
+    EXPECT_EQ(response.status, 200) << response.body;
+    return response.status == 200 ? json::parse(response.body) : json::value();
+  }
+  // The text of a greedy completion; `extra` is more JSON fields.
+  std::string complete(const std::string& extra = "") {
+    const json::value reply =
+        answer("/v1/completions",
+               R"({"prompt":"Hello there","max_tokens":20,"temperature":0)" + extra + "}");
+    return std::string(reply.at("choices").at(0).at("text").as_string());
+  }
+  bool soon(const std::function<bool()>& what) {
+    for (int i = 0; i < 1000 && !what(); ++i) real_.run(env_.clock.sleep_for(10ms));
+    return what();
+  }
+  double metric(const std::string& name) {
+    const std::string text = ask("GET", "/metrics").body;
+    const std::size_t at = text.find("\n" + name + " ");
+    EXPECT_NE(at, std::string::npos) << name << "\n" << text;
+    return at == std::string::npos ? -1 : std::stod(text.substr(at + name.size() + 2));
+  }
+
+  RealEnv real_{{.compute_threads = 1, .log_level = LogLevel::kError}};
+  Env env_ = real_.env();
+  test::ScopedFolder folder_;
+  std::unique_ptr<MemoryArtifact> base_ = test::golden_artifact();
+  std::unique_ptr<MemoryArtifact> tuned_ = test::tuned_artifact(*base_, 0.25F);
+  test::TlsCoordinator coordinator_{env_};
+  std::unique_ptr<EdgeNode> node_;
+  Digest v1_, v2_;
+};
+
+TEST_F(EdgeNodeTest, IsHealthyButNotReadyBeforeThereIsASlot) {
+  start(config());
+  EXPECT_EQ(ask("GET", "/health").status, 200);
+  EXPECT_EQ(ask("GET", "/ready").status, 503);
+  EXPECT_EQ(ask("GET", "/version").status, 200);
+  EXPECT_EQ(ask("GET", "/nothing").status, 404);
+  const HttpResponse refused = ask("POST", "/v1/completions", R"({"prompt":"x"})");
+  EXPECT_EQ(refused.status, 503);
+  EXPECT_TRUE(json::parse(refused.body).at("error").is_object());
+  EXPECT_EQ(json::parse(ask("GET", "/v1/models").body).at("data").as_array().size(), 0U);
+}
+
+TEST_F(EdgeNodeTest, AnswersFromALocalArtifactWithoutACoordinator) {
+  start(config_with_artifact());
+  EXPECT_EQ(ask("GET", "/ready").status, 200);
+  EXPECT_EQ(json::parse(ask("GET", "/v1/models").body).at("data").at(0).at("id").as_string(),
+            "tiny");
+  const json::value reply =
+      answer("/v1/chat/completions",
+             R"({"messages":[{"role":"user","content":"hi"}],"max_tokens":8,"temperature":0})");
+  EXPECT_EQ(reply.at("object").as_string(), "chat.completion");
+  EXPECT_LE(reply.at("usage").at("completion_tokens").to_number<int>(), 8);
+  EXPECT_EQ(complete(), complete());
+  EXPECT_GT(metric("skein_tokens_generated_total"), 0);
+  EXPECT_GT(metric("skein_time_to_first_token_seconds_count"), 0);
+  EXPECT_GT(metric("skein_value_rows_total"), 0);
+}
+
+TEST_F(EdgeNodeTest, StreamsTheSameTextAsItAnswersWhole) {
+  start(config_with_artifact());
+  const std::string whole = complete();
+  std::string stream;
+  const HttpResponse response =
+      ask("POST", "/v1/completions",
+          R"({"prompt":"Hello there","max_tokens":20,"temperature":0,"stream":true,)"
+          R"("stream_options":{"include_usage":true}})",
+          [&stream](std::string_view chunk) {
+            stream += chunk;
+            return true;
+          });
+  EXPECT_EQ(response.status, 200);
+  std::string text;
+  bool usage = false;
+  bool done = false;
+  for (std::size_t at = 0; at < stream.size();) {
+    const std::size_t end = stream.find("\n\n", at);
+    ASSERT_NE(end, std::string::npos);
+    ASSERT_EQ(stream.substr(at, 6), "data: ");
+    const std::string data = stream.substr(at + 6, end - at - 6);
+    at = end + 2;
+    done = data == "[DONE]";
+    if (done) continue;
+    const json::value chunk = json::parse(data);
+    usage = usage || chunk.as_object().contains("usage");
+    for (const json::value& choice : chunk.at("choices").as_array()) {
+      text += std::string_view(choice.at("text").as_string());
+    }
+  }
+  EXPECT_EQ(text, whole);
+  EXPECT_TRUE(usage);
+  EXPECT_TRUE(done);
+}
+
+TEST_F(EdgeNodeTest, StopsComputingWhenTheAskerGoesAway) {
+  start(config_with_artifact());
+  ask("POST", "/v1/completions",
+      R"({"prompt":"Hello","max_tokens":1000000,"temperature":1,"stream":true,"seed":1})",
+      [](std::string_view) { return false; });
+  EXPECT_TRUE(soon([&] { return metric("skein_answers_running") == 0; }));
+}
+
+TEST_F(EdgeNodeTest, RefusesRequestsThatMakeNoSense) {
+  start(config_with_artifact());
+  EXPECT_EQ(ask("POST", "/v1/completions", "{").status, 400);
+  EXPECT_EQ(ask("POST", "/v1/completions", R"({"prompt":[999999]})").status, 400);
+  EXPECT_EQ(ask("POST", "/v1/chat/completions", R"({"messages":[{"role":"cat"}]})").status, 400);
+  EXPECT_EQ(ask("POST", "/v1/completions", R"({"prompt":"x","skein":{"split_layer":99}})").status,
+            400);
+  EXPECT_EQ(ask("POST", "/tokenize", R"({"content":5})").status, 400);
+}
+
+TEST_F(EdgeNodeTest, TokenizesBothWays) {
+  start(config_with_artifact());
+  const json::value tokens = answer("/tokenize", R"({"content":"Hello"})");
+  json::object back{{"tokens", tokens.at("tokens")}};
+  EXPECT_EQ(answer("/detokenize", json::serialize(back)).at("content").as_string(), "Hello");
+}
+
+TEST_F(EdgeNodeTest, EnrolsTakesARolloutReportsItAndAnswers) {
+  EdgeConfig made = config_with_coordinator();
+  coordinator_.offer = UpdateOffer{RolloutId(1), v1_, 1};
+  start(std::move(made));
+  ASSERT_TRUE(soon([&] { return node_->active() == v1_; }));
+  ASSERT_TRUE(soon([&] { return !coordinator_.offer; }));
+  EXPECT_EQ(coordinator_.reports.back().step, DeviceStep::kCommitted);
+  EXPECT_FALSE(complete().empty());
+  EXPECT_EQ(metric("skein_pages_fetched_total"),
+            static_cast<double>(base_->manifest().pages.size()));
+
+  coordinator_.offer = UpdateOffer{RolloutId(2), v2_, 1};
+  ASSERT_TRUE(soon([&] { return node_->active() == v2_; }));
+  ASSERT_TRUE(soon([&] { return coordinator_.heartbeats.back().active == v2_; }));
+  EXPECT_EQ(coordinator_.heartbeats.back().previous, v1_);
+}
+
+TEST_F(EdgeNodeTest, FinishesARunningAnswerWhenTheSlotChanges) {
+  EdgeConfig made = config_with_coordinator();
+  coordinator_.offer = UpdateOffer{RolloutId(1), v1_, 1};
+  start(std::move(made));
+  ASSERT_TRUE(soon([&] { return node_->active() == v1_ && !coordinator_.offer; }));
+  bool offered = false;
+  bool switched_meanwhile = false;
+  std::string stream;
+  // Thousands of tokens; the rollout begins with the first of them.
+  ask("POST", "/v1/completions",
+      R"({"prompt":"Hello","max_tokens":20000,"temperature":0,"stream":true})",
+      [&](std::string_view chunk) {
+        if (!offered) coordinator_.offer = UpdateOffer{RolloutId(2), v2_, 1};
+        offered = true;
+        switched_meanwhile |= node_->active() == v2_;
+        stream += chunk;
+        return true;
+      });
+  EXPECT_TRUE(switched_meanwhile);
+  EXPECT_TRUE(stream.ends_with("data: [DONE]\n\n"));
+  EXPECT_NE(stream.find(v1_.hex()), std::string::npos);  // the answer's own model to its end
+  EXPECT_TRUE(soon([&] { return node_->active() == v2_; }));
+}
+
+TEST_F(EdgeNodeTest, SplitAnswersEqualLocalOnesAlsoWhenTheCoordinatorGoes) {
+  EdgeConfig made = config_with_coordinator();
+  coordinator_.offer = UpdateOffer{RolloutId(1), v1_, 1};
+  start(std::move(made));
+  ASSERT_TRUE(soon([&] { return node_->active() == v1_ && !coordinator_.offer; }));
+  const std::string local = complete();
+  EXPECT_EQ(complete(R"(,"skein":{"split_layer":1})"), local);
+  EXPECT_GT(metric("skein_split_steps_total"), 0);
+  EXPECT_EQ(metric("skein_split_fallbacks_total"), 0);
+  coordinator_.behind.cut_at_step = 15;  // the link dies, the server is gone for good
+  coordinator_.stop_listening();
+  EXPECT_EQ(complete(R"(,"skein":{"split_layer":1})"), local);
+  EXPECT_EQ(metric("skein_split_fallbacks_total"), 1);
+}
+
+TEST_F(EdgeNodeTest, BootsIntoThePreviousSlotAndMendsADamagedOne) {
+  EdgeConfig made = config_with_coordinator();
+  const EdgeConfig again = made;
+  coordinator_.offer = UpdateOffer{RolloutId(1), v1_, 1};
+  start(std::move(made));
+  ASSERT_TRUE(soon([&] { return node_->active() == v1_ && !coordinator_.offer; }));
+  coordinator_.offer = UpdateOffer{RolloutId(2), v2_, 1};
+  ASSERT_TRUE(soon([&] { return node_->active() == v2_ && !coordinator_.offer; }));
+  real_.run(node_->stop());
+  node_.reset();
+
+  ChunkStore store(env_.disk, again.data_dir + "/chunks");
+  Digest victim;
+  for (const PageEntry& page : tuned_->manifest().pages) {
+    bool shared = false;
+    for (const PageEntry& old : base_->manifest().pages) shared |= old.digest == page.digest;
+    if (!shared) victim = page.digest;
+  }
+  {
+    auto file = real_.run(env_.disk.open(store.page_path(victim), OpenMode::kReadWrite)).value();
+    const std::byte flipped{0xAA};
+    ASSERT_TRUE(real_.run(file->write_at(5, ByteView(&flipped, 1))));
+  }
+  coordinator_.behind.times_sent.clear();
+  start(again);
+  EXPECT_TRUE(node_->active() == v1_);
+  ASSERT_TRUE(soon([&] { return node_->active() == v2_; }));
+  EXPECT_EQ(coordinator_.behind.times_sent.size(), 1U);
+  EXPECT_EQ(coordinator_.behind.times_sent[victim], 1);
+}
+
+TEST_F(EdgeNodeTest, StartsWithItsSlotWhenTheCoordinatorIsAway) {
+  EdgeConfig made = config_with_coordinator();
+  const EdgeConfig again = made;
+  coordinator_.offer = UpdateOffer{RolloutId(1), v1_, 1};
+  start(std::move(made));
+  ASSERT_TRUE(soon([&] { return node_->active() == v1_ && !coordinator_.offer; }));
+  real_.run(node_->drain());
+  node_.reset();
+  coordinator_.stop_listening();
+  start(again);
+  EXPECT_EQ(ask("GET", "/ready").status, 200);
+  EXPECT_FALSE(complete().empty());
+}
+
+}  // namespace
+}  // namespace skein
