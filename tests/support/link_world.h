@@ -17,6 +17,13 @@
 
 namespace skein::test {
 
+namespace durations {  // 5s, 250ms
+using std::chrono_literals::operator""ms;
+using std::chrono_literals::operator""s;
+using std::chrono_literals::operator""min;
+using std::chrono_literals::operator""h;
+}  // namespace durations
+
 class VirtualClock final : public Clock {
  public:
   explicit VirtualClock(Executor executor) : executor_(std::move(executor)) {}

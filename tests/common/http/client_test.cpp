@@ -6,7 +6,7 @@
 namespace skein {
 namespace {
 
-using namespace std::chrono_literals;
+using namespace test::durations;
 using test::get;
 using test::HttpWorld;
 

@@ -8,7 +8,7 @@
 namespace skein {
 namespace {
 
-using namespace std::chrono_literals;
+using namespace test::durations;
 using test::HttpWorld;
 
 std::string status_of(const std::string& response) {

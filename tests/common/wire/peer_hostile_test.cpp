@@ -7,7 +7,7 @@
 namespace skein {
 namespace {
 
-using namespace std::chrono_literals;
+using namespace test::durations;
 using test::LinkedPeers;
 using test::LinkWorld;
 using wire::Frame;
