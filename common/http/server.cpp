@@ -1,4 +1,6 @@
+#include <boost/asio/error.hpp>
 #include <boost/asio/this_coro.hpp>
+#include <boost/system/system_error.hpp>
 
 #include "common/http/internal/server_core.h"
 
@@ -26,15 +28,10 @@ HttpServer::Core::Core(Env env, std::unique_ptr<Listener> listener, HttpHandler 
       options_(options),
       tasks_(env.executor) {}
 
-Task<void> HttpServer::Core::run(Self self) {
-  // Connections are unwound before this returns, cancelled or not.
-  co_await boost::asio::this_coro::throw_if_cancelled(false);
-  bool given_up = false;
-  while (!given_up && !self->draining_) {
+Task<void> HttpServer::Core::accept_all(Self self) {
+  while (!self->draining_) {
     auto accepted = co_await self->listener_->accept();
-    const auto state = co_await boost::asio::this_coro::cancellation_state;
-    given_up = state.cancelled() != boost::asio::cancellation_type::none;
-    if (given_up || (!accepted && accepted.error().code == Errc::kCancelled)) break;
+    if (!accepted && accepted.error().code == Errc::kCancelled) co_return;
     if (!accepted) {
       self->env_.log.warn("accepting failed", {{"reason", to_string(accepted.error())}});
       co_await self->env_.clock.sleep_for(kAcceptPause);
@@ -49,11 +46,18 @@ Task<void> HttpServer::Core::run(Self self) {
     self->connections_.emplace(number, connection);
     self->tasks_.spawn(serve(self, number, std::move(connection)));
   }
-  if (given_up) {
-    co_await self->tasks_.stop();
-  } else {
-    co_await self->tasks_.join();
+}
+
+Task<void> HttpServer::Core::run(Self self) {
+  try {
+    co_await accept_all(self);
+    co_await self->tasks_.join();  // after draining: what was begun is answered
+  } catch (const boost::system::system_error& error) {
+    if (error.code() != boost::asio::error::operation_aborted) throw;
   }
+  // Cancelled or not, connections unwind before this returns.
+  co_await boost::asio::this_coro::throw_if_cancelled(false);
+  co_await self->tasks_.stop();
   co_await boost::asio::this_coro::throw_if_cancelled(true);
 }
 

@@ -1,6 +1,8 @@
 #include "common/wire/serve.h"
 
+#include <boost/asio/error.hpp>
 #include <boost/asio/this_coro.hpp>
+#include <boost/system/system_error.hpp>
 
 namespace skein {
 namespace {
@@ -16,17 +18,11 @@ Task<void> serve_link(Env env, std::unique_ptr<Stream> stream, RequestHandler* h
                                {"reason", ended ? "closed" : to_string(ended.error())}});
 }
 
-}  // namespace
-
-Task<void> serve_links(Env env, Listener& listener, HandlerFor handler_for, PeerOptions options) {
-  TaskGroup links(env.executor);
-  // Links are unwound before this returns, cancelled or not.
-  co_await boost::asio::this_coro::throw_if_cancelled(false);
+Task<void> accept_links(Env env, Listener& listener, HandlerFor handler_for, PeerOptions options,
+                        TaskGroup& links) {
   while (true) {
     auto accepted = co_await listener.accept();
-    const auto state = co_await boost::asio::this_coro::cancellation_state;
-    if (state.cancelled() != boost::asio::cancellation_type::none) break;
-    if (!accepted && accepted.error().code == Errc::kCancelled) break;
+    if (!accepted && accepted.error().code == Errc::kCancelled) co_return;
     if (!accepted) {
       env.log.warn("accepting a link failed", {{"reason", to_string(accepted.error())}});
       co_await env.clock.sleep_for(kAcceptPause);
@@ -40,6 +36,20 @@ Task<void> serve_links(Env env, Listener& listener, HandlerFor handler_for, Peer
     }
     links.spawn(serve_link(env, std::move(stream), handler, options));
   }
+}
+
+}  // namespace
+
+Task<void> serve_links(Env env, Listener& listener, HandlerFor handler_for, PeerOptions options) {
+  TaskGroup links(env.executor);
+  Task<void> accepting = accept_links(env, listener, std::move(handler_for), options, links);
+  try {
+    co_await std::move(accepting);
+  } catch (const boost::system::system_error& error) {
+    if (error.code() != boost::asio::error::operation_aborted) throw;
+  }
+  // Cancelled or not, the links unwind before this returns.
+  co_await boost::asio::this_coro::throw_if_cancelled(false);
   co_await links.stop();
   co_await boost::asio::this_coro::throw_if_cancelled(true);
 }

@@ -27,6 +27,7 @@ class HttpServer::Core {
  private:
   class Responder;
   struct Head;  // of a request
+  static Task<void> accept_all(Self self);
   static Task<void> serve(Self self, std::uint64_t number, ConnectionPtr connection);
   static Task<bool> serve_request(Self self, ConnectionPtr connection);  // false: the last one
   static Task<Result<HttpRequest>> read_request(Self self, ConnectionPtr connection, Head& head);

@@ -133,6 +133,29 @@ TEST(HttpServer, DrainingEndsAtItsDeadline) {
   EXPECT_EQ(got, "");
 }
 
+Task<void> cancel_run(HttpWorld& http) {
+  auto listener = http.world.network.listen({"127.0.0.1", 81}, nullptr);
+  const HttpHandler handler = [&http](HttpRequest request, HttpResponder& responder) {
+    return HttpWorld::answer(http, std::move(request), responder);
+  };
+  HttpServer server(http.world.env(), std::move(*listener), handler, {});
+  TaskGroup owner(http.world.env().executor);
+  owner.spawn(server.run());
+  auto stream = co_await http.world.network.connect({"127.0.0.1", 81}, nullptr);
+  const std::string text = "GET /slow HTTP/1.1\r\nHost: e\r\n\r\n";
+  const auto written = co_await (*stream)->write_all(as_bytes(text));
+  EXPECT_TRUE(written);
+  co_await http.world.clock.sleep_for(1s);
+  EXPECT_EQ(server.in_flight(), 1U);
+  co_await owner.stop();
+  EXPECT_EQ(server.in_flight(), 0U);
+}
+
+TEST(HttpServer, ACancelledRunUnwindsItsConnections) {
+  HttpWorld http;
+  http.world.run(cancel_run(http));
+}
+
 TEST(HttpServer, ConnectionsBeyondTheLimitAreClosedAtOnce) {
   HttpWorld http;
   std::vector<std::string> idle(kMaxHttpConnections);
