@@ -291,7 +291,10 @@ Changes RolloutMachine::reported(const DeviceReported& event, std::int64_t now) 
   const StepReport& report = event.report;
   if (report.artifact == row_.artifact) {
     if (device.step == DeviceStep::kPending || report.step <= device.step) return changes;
-    device.step = report.step;
+    // It gave the artifact up because it was called back: it runs what it ran before.
+    const bool called_back = row_.state == RolloutState::kRolledBack && !is_final(device.step);
+    device.step =
+        called_back && report.step == DeviceStep::kFailed ? DeviceStep::kRolledBack : report.step;
   } else if (row_.state == RolloutState::kRolledBack && report.artifact == device.baseline) {
     if (device.step == DeviceStep::kFailed || device.step == DeviceStep::kRolledBack)
       return changes;

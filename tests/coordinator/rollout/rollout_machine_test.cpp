@@ -249,6 +249,17 @@ TEST(RolloutMachine, ADeviceThatCommitsDuringTheRollBackIsLedBackToo) {
   EXPECT_EQ(step_of(machine, kFirst), DeviceStep::kRolledBack);
 }
 
+TEST(RolloutMachine, ADeviceThatGivesUpBecauseItWasCalledBackHasReturned) {
+  RolloutMachine machine = running_with({{kFirst, kBefore}});
+  ASSERT_TRUE(apply(machine, DeviceHeard{kFirst, kBefore}));
+  ASSERT_TRUE(apply(machine, DeviceReported{kFirst, report(DeviceStep::kDownloading)}));
+  ASSERT_TRUE(apply(machine, Operated{RolloutVerb::kRollBack, {}}));
+  EXPECT_EQ(machine.offer_for(kFirst), kBefore);
+  const auto superseded = report(DeviceStep::kFailed, kTarget, "superseded: another was offered");
+  ASSERT_TRUE(apply(machine, DeviceReported{kFirst, superseded}));
+  EXPECT_EQ(step_of(machine, kFirst), DeviceStep::kRolledBack);
+}
+
 TEST(RolloutMachine, ARevokedDeviceDoesNotHoldTheOthersUp) {
   RolloutMachine machine = running_with({{kFirst, kBefore}, {kSecond, kBefore}});
   ASSERT_TRUE(apply(machine, DeviceHeard{kFirst, kTarget}));
