@@ -7,6 +7,7 @@
 
 #include "common/cli/command.h"
 #include "common/env/real/real_env.h"
+#include "coordinator/app/commands.h"
 #include "coordinator/compress/commands.h"
 #include "edge_node/tool/commands.h"
 #include "kernels/isa/isa.h"
@@ -38,6 +39,7 @@ int main(int argc, char** argv) {
   skein::Command chosen;
   skein::add_model_commands(tool, chosen);
   skein::add_compress_commands(tool, chosen);
+  skein::add_coordinator_commands(tool, chosen);
   skein::add_simulation_commands(tool, chosen);
   try {
     tool.parse(argc, argv);
