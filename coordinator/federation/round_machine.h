@@ -47,7 +47,7 @@ struct RoundPlan {
   std::uint32_t quorum = 1;       // k: updates that close the round
   std::uint32_t invite = 1;       // n >= k: devices asked
   std::uint32_t seconds = 3600;   // from opening to the deadline
-  double max_update_norm = 1000;  // longer updates are rejected
+  double max_update_norm = 2000;  // longer updates are rejected
   friend bool operator==(const RoundPlan&, const RoundPlan&) = default;
 };
 // Errc::kUsage naming the first field out of bounds.

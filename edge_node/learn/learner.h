@@ -17,10 +17,10 @@
 namespace skein {
 
 struct LearnerOptions {
-  std::string directory;         // packed updates by round live here
-  std::string text_path;         // this device's own text; "" = it has none
-  bool consent = false;          // the owner's word; without it no text is read, nothing is sent
-  double max_update_norm = 100;  // Euclidean, over all layers; longer updates are scaled down
+  std::string directory;          // packed updates by round live here
+  std::string text_path;          // this device's own text; "" = it has none
+  bool consent = false;           // the owner's word; without it no text is read, nothing is sent
+  double max_update_norm = 1000;  // Euclidean, over all layers; longer updates are scaled down
   std::size_t chunk_bytes = kMaxPayloadBytes / 4;  // of an upload; at most kMaxPayloadBytes
 };
 
