@@ -11,12 +11,12 @@ SplitWork::SplitWork(std::shared_ptr<const SplitModel> with, Parallel& parallel)
   activation.v_first.resize(width);
 }
 
-std::shared_ptr<SplitSession> SessionTable::find(DeviceId device, SessionId session) const {
+std::shared_ptr<ServedSession> SessionTable::find(DeviceId device, SessionId session) const {
   const auto found = sessions_.find({device, session});
   return found == sessions_.end() ? nullptr : found->second;
 }
 
-Result<void> SessionTable::add(std::shared_ptr<SplitSession> session, Instant now) {
+Result<void> SessionTable::add(std::shared_ptr<ServedSession> session, Instant now) {
   const Key key{session->device, session->opened.session};
   expire(now);
   if (count_of(key.first) >= kMaxSessionsPerDevice) {
@@ -46,8 +46,8 @@ void SessionTable::expire(Instant now) {
   });
 }
 
-std::vector<std::shared_ptr<const SplitSession>> SessionTable::all() const {
-  std::vector<std::shared_ptr<const SplitSession>> list;
+std::vector<std::shared_ptr<const ServedSession>> SessionTable::all() const {
+  std::vector<std::shared_ptr<const ServedSession>> list;
   for (const auto& [key, session] : sessions_) list.push_back(session);
   return list;
 }

@@ -37,7 +37,7 @@ struct SplitWork {
   Buffer reply;
 };
 
-struct SplitSession {
+struct ServedSession {
   SplitOpen opened;
   DeviceId device{};
   std::shared_ptr<const SplitModel> model;
@@ -56,15 +56,15 @@ class SessionTable {
  public:
   explicit SessionTable(Duration idle_limit) : idle_limit_(idle_limit) {}
 
-  std::shared_ptr<SplitSession> find(DeviceId device, SessionId session) const;  // or nullptr
+  std::shared_ptr<ServedSession> find(DeviceId device, SessionId session) const;  // or nullptr
   // Makes room: idle ones go first, then the device's own oldest beyond its share. Errc::kOutOfRoom
   // when every place is taken by a live session of others.
-  Result<void> add(std::shared_ptr<SplitSession> session, Instant now);
+  Result<void> add(std::shared_ptr<ServedSession> session, Instant now);
   void remove(DeviceId device, SessionId session);
   void remove_all_of(DeviceId device);
   void expire(Instant now);
   std::size_t size() const { return sessions_.size(); }
-  std::vector<std::shared_ptr<const SplitSession>> all() const;
+  std::vector<std::shared_ptr<const ServedSession>> all() const;
 
  private:
   using Key = std::pair<DeviceId, SessionId>;
@@ -72,7 +72,7 @@ class SessionTable {
   std::size_t count_of(DeviceId device) const;
 
   Duration idle_limit_;
-  std::map<Key, std::shared_ptr<SplitSession>> sessions_;
+  std::map<Key, std::shared_ptr<ServedSession>> sessions_;
 };
 
 }  // namespace skein

@@ -65,7 +65,7 @@ Task<Result<SplitOpened>> SplitServer::open(DeviceId device, SplitOpen request) 
   }
   // While the model was loading, the same request may have been answered on another link.
   if (const auto known = table_.find(device, request.session)) co_return resume(*known, request);
-  auto session = std::make_shared<SplitSession>();
+  auto session = std::make_shared<ServedSession>();
   session->opened = request;
   session->device = device;
   session->model = model;
@@ -74,7 +74,7 @@ Task<Result<SplitOpened>> SplitServer::open(DeviceId device, SplitOpen request) 
   co_return SplitOpened{Step{0}};
 }
 
-Result<SplitOpened> SplitServer::resume(SplitSession& session, const SplitOpen& request) {
+Result<SplitOpened> SplitServer::resume(ServedSession& session, const SplitOpen& request) {
   if (session.opened != request) {
     return fail(Errc::kConflict, "this session runs other layers or another artifact", {},
                 "open a new one");
@@ -109,7 +109,7 @@ Task<Result<Envelope>> SplitServer::step(DeviceId device, SplitStep request, Buf
   co_return co_await run_next(std::move(session), request, std::move(payload), hash);
 }
 
-Result<void> SplitServer::check(const SplitSession& session, const SplitStep& request,
+Result<void> SplitServer::check(const ServedSession& session, const SplitStep& request,
                                 const Buffer& payload) const {
   const std::size_t per_token =
       2 * sizeof(float) * session.model->model->config().width;  // x and v_first
@@ -123,7 +123,7 @@ Result<void> SplitServer::check(const SplitSession& session, const SplitStep& re
   return {};
 }
 
-Task<Result<Envelope>> SplitServer::run_next(std::shared_ptr<SplitSession> session,
+Task<Result<Envelope>> SplitServer::run_next(std::shared_ptr<ServedSession> session,
                                              SplitStep request, Buffer payload,
                                              Digest payload_hash) {
   const Holding busy(session->busy, changed_);
@@ -153,7 +153,7 @@ Task<Result<Envelope>> SplitServer::run_next(std::shared_ptr<SplitSession> sessi
 }
 
 // Two operations a weight at two thousand million operations a second: what the simulator charges.
-Duration SplitServer::cost_of(const SplitSession& session, std::uint32_t count) const {
+Duration SplitServer::cost_of(const ServedSession& session, std::uint32_t count) const {
   const ModelConfig& config = session.model->model->config();
   const std::uint64_t layers = session.opened.end_layer - session.opened.first_layer;
   const std::uint64_t weights =

@@ -57,12 +57,12 @@ class SplitServer {
   Task<Result<std::shared_ptr<const SplitModel>>> model_of(Digest artifact);
   Task<Result<std::shared_ptr<const SplitModel>>> load(Digest artifact);
   Result<void> make_room_for_model();
-  Result<SplitOpened> resume(SplitSession& session, const SplitOpen& request);
-  Result<void> check(const SplitSession& session, const SplitStep& request,
+  Result<SplitOpened> resume(ServedSession& session, const SplitOpen& request);
+  Result<void> check(const ServedSession& session, const SplitStep& request,
                      const Buffer& payload) const;
-  Task<Result<Envelope>> run_next(std::shared_ptr<SplitSession> session, SplitStep request,
+  Task<Result<Envelope>> run_next(std::shared_ptr<ServedSession> session, SplitStep request,
                                   Buffer payload, Digest payload_hash);
-  Duration cost_of(const SplitSession& session, std::uint32_t count) const;
+  Duration cost_of(const ServedSession& session, std::uint32_t count) const;
 
   Env env_;
   OpenArtifact open_artifact_;

@@ -229,7 +229,7 @@ TEST_F(SplitServerTest, HoldsABoundedNumberOfModels) {
 TEST(SessionTable, IdleSessionsExpireAndBusyOnesDoNot) {
   SessionTable table(std::chrono::seconds(10));
   const auto session = [](std::uint64_t id) {
-    auto made = std::make_shared<SplitSession>();
+    auto made = std::make_shared<ServedSession>();
     made->device = kDevice;
     made->opened.session = SessionId{id};
     return made;
