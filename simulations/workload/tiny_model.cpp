@@ -72,11 +72,26 @@ void add_time_mix(Maker& make, const std::string& att, bool first_layer) {
   make.norm(att + "ln_x");
 }
 
-std::string byte_vocabulary() {
-  constexpr char kDigits[] = "0123456789abcdef";
+// Ids 1..256, one for each byte value: printable bytes stand for themselves, the others for two
+// letters, so that whatever the model says is text.
+std::string ascii_vocabulary() {
   std::string text;
+  unsigned pairs = 0;
   for (unsigned byte = 0; byte < 256; ++byte) {
-    text += std::to_string(byte + 1) + " b'\\x" + kDigits[byte / 16] + kDigits[byte % 16] + "' 1\n";
+    std::string literal;
+    std::size_t length = 1;
+    if (byte == '\n') {
+      literal = "\\n";
+    } else if (byte == '\'' || byte == '\\') {
+      literal = std::string("\\") + static_cast<char>(byte);
+    } else if (byte >= 0x20 && byte < 0x7f) {
+      literal = std::string(1, static_cast<char>(byte));
+    } else {
+      literal = {static_cast<char>('a' + pairs / 26), static_cast<char>('a' + pairs % 26)};
+      length = 2;
+      ++pairs;
+    }
+    text += std::to_string(byte + 1) + " '" + literal + "' " + std::to_string(length) + "\n";
   }
   return text;
 }
@@ -102,7 +117,7 @@ TinyModel tiny_model(std::uint64_t seed, unsigned version) {
   make.norm("ln_out");
   make.matrix("head.weight", kVocab, kWidth, 3.0F);
   TinyModel model = make.take();
-  model.vocabulary = byte_vocabulary();
+  model.vocabulary = ascii_vocabulary();
   return model;
 }
 
