@@ -26,6 +26,7 @@ const std::map<std::string, Rooms>& allowed() {
       {"common/model", {"common/base", "common/artifact", "common/crypto", "kernels"}},
       {"common/convert",
        {"common/base", "common/checkpoint", "common/artifact", "common/crypto", "kernels"}},
+      {"common/delta", {"common/base", "common/artifact", "common/crypto", "kernels"}},
       {"common/pack", {"common/base", "common/crypto"}},
       {"common/store", {"common/base"}},
       {"common/cli", {"common/base", "common/env"}},

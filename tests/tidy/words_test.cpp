@@ -25,7 +25,7 @@ const Ban kWorldBans[] = {
 };
 const Ban kAlways[] = {
     {R"(\b(strcpy|sprintf|strcat|atoi|atof|gets)\()", "the checked C++ form"},
-    {R"(\busing namespace std\b)", "qualified names"},
+    {R"(\busing namespace std;)", "qualified names"},
     {R"(TODO(?!\(#\d+\)))", "TODO(#12): why"},
     {R"(\bFIXME\b|\bXXX\b|\bHACK\b)", "an issue"},
     {R"(DISABLED_)", "a test that runs"},
