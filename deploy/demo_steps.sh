@@ -112,7 +112,7 @@ start_edges() {
   launch relay "$skein" relay --listen "127.0.0.1:$port_relay" --to "127.0.0.1:$port_devices"
   local i token to
   for i in 1 2 3; do
-    "$skein" robot-log --dialect $((i - 1)) --lines 120 --seed "$i" -o "$work/robot-$i.txt" || return 1
+    "$skein" robot-log --dialect $((i - 1)) --lines 40 --seed "$i" -o "$work/robot-$i.txt" || return 1
     token=$("$skein" device token -o json | field token) || return 1
     to=$port_devices
     [ "$i" = 1 ] && to=$port_relay
@@ -162,8 +162,8 @@ prompt='The old captain looked at the sea and'
 
 answer_prompt() {
   local reply
-  # Time to the first byte of a streamed answer's first token.
-  first_token_s=$(curl -s -N --max-time 60 -o "$work/stream.txt" -w '%{time_starttransfer}' \
+  # A whole answer of one token: the prompt, the first token, and HTTP.
+  first_token_s=$(curl -s -N --max-time 60 -o "$work/stream.txt" -w '%{time_total}' \
     -H 'Content-Type: application/json' \
     -d "{\"prompt\":\"$prompt\",\"max_tokens\":1,\"temperature\":0,\"stream\":true}" \
     "http://127.0.0.1:$(edge_port 2)/v1/completions") || return 1
@@ -203,7 +203,7 @@ split_answer() {
 
 federated_round() {
   local id status
-  id=$("$skein" round start --quorum 3 --invite 3 --epochs 3 --context 64 --learning-rate 0.1 -o json | field id) || return 1
+  id=$("$skein" round start --quorum 3 --invite 3 --epochs 2 --context 64 --learning-rate 0.1 -o json | field id) || return 1
   [ -n "$id" ] || return 1
   until_true 240 round_ended "$id" || return 1
   status=$("$skein" round status "$id" -o json)

@@ -7,7 +7,7 @@
 namespace skein::test {
 namespace {
 
-constexpr int kKills = 20;
+constexpr std::size_t kKills = 20;
 constexpr int kArriveSeconds = 60;
 
 bool quick() { return std::getenv("SKEIN_TEST_QUICK") != nullptr; }
@@ -25,12 +25,12 @@ struct Walk : ::testing::Test {
         fleet.until([&] { return fleet.get(fleet.edge_port, "/health").status == 200; }, 20));
     roll_out_and_arrive(0);
   }
-  void roll_out_and_arrive(int which) {
+  void roll_out_and_arrive(std::size_t which) {
     ASSERT_TRUE(fleet.until([&] { return fleet.reported_active() != "none"; }, 5));
     fleet.roll_out(digests[which]);
     arrive(which);
   }
-  void arrive(int which) {
+  void arrive(std::size_t which) {
     const auto there = [&] {
       return fleet.reported_active() == digests[which] && fleet.edge_ready();
     };
@@ -45,7 +45,7 @@ struct Walk : ::testing::Test {
 };
 
 TEST_F(Walk, TheEdgeKilledAtAnyMomentRestartsIntoAVerifiedSlotAndArrives) {
-  for (int kill = 1; kill <= kKills; ++kill) {
+  for (std::size_t kill = 1; kill <= kKills; ++kill) {
     fleet.roll_out(digests[kill % 2]);
     RealFleet::pause(dice() % 900);
     fleet.edge->kill_now(SIGKILL);
@@ -57,7 +57,7 @@ TEST_F(Walk, TheEdgeKilledAtAnyMomentRestartsIntoAVerifiedSlotAndArrives) {
 }
 
 TEST_F(Walk, TheCoordinatorKilledAtAnyMomentTakesTheRolloutUpAgain) {
-  for (int kill = 1; kill <= kKills; ++kill) {
+  for (std::size_t kill = 1; kill <= kKills; ++kill) {
     fleet.roll_out(digests[kill % 2]);
     RealFleet::pause(dice() % 900);
     fleet.coordinator->kill_now(SIGKILL);
