@@ -25,4 +25,11 @@ struct Command {
   unsigned threads = 0;  // 0 = the physical cores
 };
 
+inline constexpr unsigned kMaxThreads = 1024;
+
+inline void add_threads_option(CLI::App& command, Command& chosen) {
+  command.add_option("--threads", chosen.threads, "threads (default: the physical cores)")
+      ->check(CLI::Range(0U, kMaxThreads));
+}
+
 }  // namespace skein

@@ -18,6 +18,7 @@ constexpr std::size_t kBaseAt = 8;
 constexpr std::size_t kChecksumAt = 40;
 constexpr std::size_t kManifestBytesAt = 72;
 constexpr std::size_t kPagesAt = 76;
+constexpr std::size_t kEntryBytes = 9;  // kind, base page, length
 constexpr int kZstdLevel = 19;
 
 enum class Kind : std::uint8_t { kSame = 0, kDifference = 1, kWhole = 2 };
@@ -80,68 +81,120 @@ void append_entry(Buffer& out, Kind kind, std::uint32_t base_page, ByteView body
   append(out, body);
 }
 
-tl::unexpected<Error> damaged(const std::string& what) {
-  return fail(Errc::kCorrupt, "the patch is damaged: " + what, "patch", "make or fetch it again");
-}
-
-class MadePages final : public PatchedPages {
- public:
-  const Manifest& manifest() const override { return manifest_; }
-  const SignedManifest& signed_manifest() const override { return signed_; }
-  Result<ByteView> page(PageIndex index) override { return ByteView(pages_[index.value()]); }
-
-  SignedManifest signed_;
-  Manifest manifest_;
-  std::vector<Buffer> pages_;
+// What a patch says about one page; `body` views the patch.
+struct Entry {
+  Kind kind = Kind::kSame;
+  std::uint32_t base_page = 0;
+  ByteView body;
 };
+
+tl::unexpected<Error> damaged(const std::string& what, const std::string& file_name) {
+  return fail(Errc::kCorrupt, "the patch is damaged: " + what, file_name, "make or fetch it again");
+}
 
 // Reads entries one after the other, never past the end.
 class EntryReader {
  public:
-  explicit EntryReader(ByteView bytes) : bytes_(bytes) {}
-  struct Entry {
-    Kind kind = Kind::kSame;
-    std::uint32_t base_page = 0;
-    ByteView body;
-  };
+  EntryReader(ByteView bytes, const std::string& file_name)
+      : bytes_(bytes), file_name_(file_name) {}
   Result<Entry> next() {
-    if (bytes_.size() - at_ < 9) return damaged("it ends early");
+    if (bytes_.size() - at_ < kEntryBytes) return damaged("it ends early", file_name_);
     Entry entry;
     const auto kind = load_le<std::uint8_t>(bytes_, at_);
-    if (kind > 2) return damaged("an entry of unknown kind");
+    if (kind > 2) return damaged("an entry of unknown kind", file_name_);
     entry.kind = static_cast<Kind>(kind);
     entry.base_page = load_le<std::uint32_t>(bytes_, at_ + 1);
     const auto size = load_le<std::uint32_t>(bytes_, at_ + 5);
-    at_ += 9;
-    if (bytes_.size() - at_ < size) return damaged("it ends early");
+    at_ += kEntryBytes;
+    if (bytes_.size() - at_ < size) return damaged("it ends early", file_name_);
     entry.body = bytes_.subspan(at_, size);
     at_ += size;
+    if (entry.kind == Kind::kSame ? size != 0 : size == 0) {
+      return damaged("an entry's length does not fit its kind", file_name_);
+    }
     return entry;
   }
   bool at_end() const { return at_ == bytes_.size(); }
 
  private:
   ByteView bytes_;
+  const std::string& file_name_;
   std::size_t at_ = 0;
 };
 
-Result<Buffer> make_page(PageSource& base, const EntryReader::Entry& entry, std::uint32_t bytes) {
-  const bool uses_base = entry.kind != Kind::kWhole;
-  ByteView from;
-  if (uses_base) {
-    if (entry.base_page >= base.manifest().pages.size())
-      return damaged("it names a page the base lacks");
-    TRY(from, base.page(PageIndex(entry.base_page)));
-    if (from.size() != bytes) return damaged("a page has another size in the base");
+// Makes one page at a time, so that a target needs no more memory than its largest page.
+class MadePages final : public PatchedPages {
+ public:
+  MadePages(PageSource& base, std::string file_name)
+      : base_(base), file_name_(std::move(file_name)) {}
+
+  const Manifest& manifest() const override { return manifest_; }
+  const SignedManifest& signed_manifest() const override { return signed_; }
+  Result<ByteView> page(PageIndex index) override {
+    const std::size_t i = index.value();
+    if (i >= entries_.size()) {
+      return fail(Errc::kNotFound, "there is no page " + std::to_string(i), file_name_,
+                  "ask for a page that the manifest lists");
+    }
+    TRY(const ByteView made, make(entries_[i], manifest_.pages[i].bytes));
+    if (sha256(made) != manifest_.pages[i].digest) {
+      return damaged("page " + std::to_string(i) + " differs from its hash", file_name_);
+    }
+    return made;
   }
-  if (entry.kind == Kind::kSame) return to_buffer(from);
-  Buffer page(bytes);
-  const std::size_t made =
-      ZSTD_decompress(page.data(), page.size(), entry.body.data(), entry.body.size());
-  if (ZSTD_isError(made) || made != bytes) return damaged("a page does not unpack");
-  if (entry.kind == Kind::kDifference) add(page, from);
-  return page;
-}
+
+  Result<void> read_front(ByteView front) {
+    TRY(signed_, decode_signed_manifest(front));
+    TRY(manifest_, decode_manifest(signed_.bytes));
+    std::uint64_t bytes = 0;
+    for (const PageEntry& page : manifest_.pages) bytes += page.bytes;
+    if (bytes > kMaxTargetBytes) {
+      return fail(Errc::kOutOfRoom, "the target would have " + std::to_string(bytes) + " bytes",
+                  file_name_,
+                  "a patch may make " + std::to_string(kMaxTargetBytes) + ": fetch the artifact");
+    }
+    return {};
+  }
+  Result<void> read_entries(ByteView bytes) {
+    EntryReader reader(bytes, file_name_);
+    for (std::size_t i = 0; i < manifest_.pages.size(); ++i) {
+      TRY(const Entry entry, reader.next());
+      entries_.push_back(entry);
+    }
+    if (!reader.at_end()) return damaged("bytes follow its last page", file_name_);
+    return {};
+  }
+
+ private:
+  Result<ByteView> make(const Entry& entry, std::uint32_t bytes) {
+    ByteView from;
+    if (entry.kind != Kind::kWhole) {
+      if (entry.base_page >= base_.manifest().pages.size()) {
+        return damaged("it names a page the base lacks", file_name_);
+      }
+      TRY(from, base_.page(PageIndex(entry.base_page)));
+      if (from.size() != bytes) {
+        return damaged("a page has another size in the base", file_name_);
+      }
+    }
+    if (entry.kind == Kind::kSame) return from;
+    page_.resize(bytes);
+    const std::size_t made =
+        ZSTD_decompress(page_.data(), page_.size(), entry.body.data(), entry.body.size());
+    if (ZSTD_isError(made) || made != bytes) {
+      return damaged("a page does not unpack", file_name_);
+    }
+    if (entry.kind == Kind::kDifference) add(page_, from);
+    return ByteView(page_);
+  }
+
+  PageSource& base_;
+  std::string file_name_;
+  SignedManifest signed_;
+  Manifest manifest_;
+  std::vector<Entry> entries_;
+  Buffer page_;  // the page made last
+};
 
 }  // namespace
 
@@ -191,36 +244,33 @@ Result<Patch> make_patch(PageSource& base, PageSource& target,
   return patch;
 }
 
-Result<std::unique_ptr<PatchedPages>> apply_patch(PageSource& base, ByteView patch) {
-  if (patch.size() < kHeaderBytes || as_text(patch.first(8)) != kMagic) {
-    return fail(Errc::kCorrupt, "this is not a patch", "patch, offset 0",
+Result<std::unique_ptr<PatchedPages>> apply_patch(PageSource& base, ByteView patch,
+                                                  std::string file_name) {
+  if (patch.size() < kMagic.size() || as_text(patch.first(kMagic.size())) != kMagic) {
+    return fail(Errc::kCorrupt, "this is not a patch", file_name + ", offset 0",
                 "make one with skein delta make");
   }
+  if (patch.size() < kHeaderBytes) return damaged("it ends early", file_name);
   const ByteView body = patch.subspan(kHeaderBytes);
   const auto checksum = Digest::from_bytes(patch.subspan(kChecksumAt, 32));
-  if (sha256(body) != *checksum) return damaged("its checksum differs");
+  if (sha256(body) != *checksum) return damaged("its checksum differs", file_name);
   const Digest base_digest = manifest_digest(encode_manifest(base.manifest()));
   if (base_digest != *Digest::from_bytes(patch.subspan(kBaseAt, 32))) {
-    return fail(Errc::kConflict, "the patch was made for another base", "patch",
+    return fail(Errc::kConflict, "the patch was made for another base", file_name,
                 "apply it to the artifact it was made from");
   }
   const auto manifest_bytes = load_le<std::uint32_t>(patch, kManifestBytesAt);
-  if (manifest_bytes > body.size()) return damaged("its manifest is longer than the file");
-  auto made = std::make_unique<MadePages>();
-  TRY(made->signed_, decode_signed_manifest(body.first(manifest_bytes)));
-  TRY(made->manifest_, decode_manifest(made->signed_.bytes));
-  const auto& pages = made->manifest_.pages;
-  if (pages.size() != load_le<std::uint32_t>(patch, kPagesAt))
-    return damaged("its page count differs");
-  EntryReader entries(body.subspan(manifest_bytes));
-  for (std::uint32_t i = 0; i < pages.size(); ++i) {
-    TRY(const EntryReader::Entry entry, entries.next());
-    TRY(Buffer page, make_page(base, entry, pages[i].bytes));
-    if (sha256(page) != pages[i].digest)
-      return damaged("page " + std::to_string(i) + " differs from its hash");
-    made->pages_.push_back(std::move(page));
+  if (manifest_bytes > body.size()) {
+    return damaged("its manifest is longer than the file", file_name);
   }
-  if (!entries.at_end()) return damaged("bytes follow its last page");
+  auto made = std::make_unique<MadePages>(base, file_name);
+  TRY_VOID(made->read_front(body.first(manifest_bytes)));
+  const std::size_t pages = made->manifest().pages.size();
+  if (pages != load_le<std::uint32_t>(patch, kPagesAt)) {
+    return damaged("its page count differs", file_name);
+  }
+  TRY_VOID(made->read_entries(body.subspan(manifest_bytes)));
+  for (std::uint32_t i = 0; i < pages; ++i) TRY_VOID(made->page(PageIndex(i)));
   return made;
 }
 

@@ -27,13 +27,20 @@ struct Patch {
 Result<Patch> make_patch(PageSource& base, PageSource& target,
                          const SignedManifest& target_manifest);
 
-// The target's pages, made from the base and the patch, each verified. Owns its bytes; `base` may
-// go. For writing an artifact, not for computing: pages are not aligned.
+// A patch that would make more is refused before a page is made.
+inline constexpr std::uint64_t kMaxTargetBytes = 1ULL << 36;
+
+// The target's pages, made from the base and the patch when asked for, each verified. `base` and
+// the patch's bytes outlive it. For writing an artifact, not for computing: a page's view is valid
+// until the next call, and not aligned.
 class PatchedPages : public PageSource {
  public:
   virtual const SignedManifest& signed_manifest() const = 0;
 };
-// Errc::kCorrupt for a damaged patch, kConflict when it was made for another base.
-Result<std::unique_ptr<PatchedPages>> apply_patch(PageSource& base, ByteView patch);
+// Makes every page once, one at a time, before it answers. Errc::kCorrupt for a damaged patch,
+// kConflict when it was made for another base, kOutOfRoom beyond kMaxTargetBytes. `file_name` is
+// for messages.
+Result<std::unique_ptr<PatchedPages>> apply_patch(PageSource& base, ByteView patch,
+                                                  std::string file_name = "patch");
 
 }  // namespace skein

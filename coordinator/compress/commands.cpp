@@ -7,8 +7,10 @@
 #include <ostream>
 
 #include "common/artifact/artifact_file.h"
+#include "common/cli/in_file.h"
 #include "common/crypto/ed25519.h"
 #include "common/env/disk.h"
+#include "common/model/tokenizer.h"
 #include "coordinator/compress/internal/delta_commands.h"
 #include "coordinator/compress/press.h"
 
@@ -36,6 +38,18 @@ struct Source {
 constexpr std::uint64_t kMaxVocabularyFile = 64U << 20;
 constexpr std::uint64_t kMaxKeyFile = 64 * 1024;
 
+// An artifact whose vocabulary cannot be read, or is another model's, would be of no use.
+Result<void> check_vocabulary(const Source& source, const std::string& file) {
+  const auto tokenizer = Tokenizer::parse(as_text(source.vocabulary));
+  if (!tokenizer) return in_file(file, tokenizer.error());
+  TRY(const ModelConfig config, find_config(source.checkpoint));
+  if ((*tokenizer)->largest_id() < config.vocab) return {};
+  return fail(Errc::kUnsupported,
+              "the vocabulary goes to id " + std::to_string((*tokenizer)->largest_id()) +
+                  ", the model to " + std::to_string(config.vocab - 1),
+              file, "name the vocabulary that the model was trained with");
+}
+
 Task<Result<Source>> open_source(Env env, const MakeOptions& options) {
   Source source;
   CO_TRY(source.file, env.disk.map(options.in));
@@ -48,6 +62,7 @@ Task<Result<Source>> open_source(Env env, const MakeOptions& options) {
   }
   if (!options.vocabulary.empty()) {
     CO_TRY(source.vocabulary, co_await read_file(env.disk, options.vocabulary, kMaxVocabularyFile));
+    CO_TRY_VOID(check_vocabulary(source, options.vocabulary));
   }
   co_return source;
 }
@@ -55,8 +70,9 @@ Task<Result<Source>> open_source(Env env, const MakeOptions& options) {
 Task<Result<std::optional<SigningKey>>> read_key(Env env, std::string path) {
   if (path.empty()) co_return std::optional<SigningKey>{};
   CO_TRY(const Buffer pem, co_await read_file(env.disk, path, kMaxKeyFile));
-  CO_TRY(const SigningKey key, signing_key_from_pem(as_text(pem)));
-  co_return key;
+  auto key = signing_key_from_pem(as_text(pem));
+  if (!key) co_return in_file(path, std::move(key.error()));
+  co_return *key;
 }
 
 Result<Precision> precision_of(const MakeOptions& options) {
@@ -110,7 +126,7 @@ Task<Result<void>> make_artifact(Env env, Terminal& terminal,
   Result<PressResult> pressed = fail(Errc::kCancelled, "not run");
   std::function<void()> job = [&] { pressed = press(source.checkpoint, convert_options); };
   co_await env.compute.run(std::move(job), Duration::zero());
-  if (!pressed) co_return tl::unexpected(within(options->in, std::move(pressed.error())));
+  if (!pressed) co_return in_file(options->in, std::move(pressed.error()));
   CO_TRY(const Digest digest,
          co_await write_artifact(env.disk, options->out, *pressed->artifact, key));
   const double seconds = std::chrono::duration<double>(env.clock.now() - began).count();
@@ -156,7 +172,7 @@ CLI::App* add_maker(CLI::App& tool, Command& chosen, const char* name, const cha
   command->add_option("--key", options->key, "sign with this private key (PEM)");
   command->add_option("--name", options->name, "the model's name, for people");
   command->add_option("--model-version", options->version, "its version, for people");
-  command->add_option("--threads", chosen.threads, "threads (default: the physical cores)");
+  add_threads_option(*command, chosen);
   command->add_flag("--json", options->json, "one JSON object on standard output");
   command->callback([&chosen, options] {
     chosen.run = [options](Env env, Terminal& terminal) {

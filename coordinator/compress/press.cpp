@@ -75,6 +75,14 @@ double relative_error(const std::vector<float>& before, const std::vector<float>
 }  // namespace
 
 Result<Checkpoint> tensors_of(PageSource& pages, std::vector<Buffer>& storage) {
+  std::uint64_t total = 0;
+  for (const TensorEntry& tensor : pages.manifest().tensors) {
+    total += std::uint64_t{tensor.rows} * tensor.cols * sizeof(float);
+  }
+  if (total > kMaxUnpackedBytes) {
+    return fail(Errc::kOutOfRoom, "the tensors would unpack to " + std::to_string(total) + " bytes",
+                "manifest", "press a model of at most " + std::to_string(kMaxUnpackedBytes));
+  }
   Checkpoint checkpoint;
   storage.clear();
   storage.reserve(pages.manifest().tensors.size());  // views below must not move
@@ -99,12 +107,16 @@ Result<Buffer> vocabulary_of(PageSource& pages) {
 }
 
 Result<PressResult> press(const Checkpoint& checkpoint, const ConvertOptions& options) {
-  ConvertOptions exact = options;
-  exact.precision = Precision::kKeep;
-  exact.hash_pages = false;
-  TRY(const auto before, convert(checkpoint, exact));
   PressResult result;
   TRY(result.artifact, convert(checkpoint, options));
+  std::unique_ptr<MemoryArtifact> exact;
+  if (options.precision != Precision::kKeep) {
+    ConvertOptions keep = options;
+    keep.precision = Precision::kKeep;
+    keep.hash_pages = false;
+    TRY(exact, convert(checkpoint, keep));
+  }
+  MemoryArtifact* const before = exact ? exact.get() : result.artifact.get();
   for (const TensorEntry& tensor : result.artifact->manifest().tensors) {
     const TensorEntry* original = find_tensor(before->manifest(), tensor.name);
     CHECK(original != nullptr);

@@ -24,6 +24,9 @@ struct PressResult {
   std::vector<TensorReport> tensors;
 };
 
+// A manifest may let tensors share pages: what they would unpack to is bounded by itself.
+inline constexpr std::uint64_t kMaxUnpackedBytes = 1ULL << 36;
+
 // An artifact's tensors as a checkpoint again: row-major elements under their official names.
 // `storage` owns the bytes that the checkpoint's views point into. q8 tensors become f32.
 Result<Checkpoint> tensors_of(PageSource& pages, std::vector<Buffer>& storage);

@@ -2,6 +2,7 @@
 #include <boost/json/serialize.hpp>
 #include <istream>
 
+#include "common/cli/in_file.h"
 #include "common/env/disk.h"
 #include "common/model/sampler.h"
 #include "edge_node/tool/internal/model_command.h"
@@ -44,6 +45,10 @@ struct ToolSession {
 
 double seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
 
+double rate(std::uint64_t tokens, Duration duration) {
+  return static_cast<double>(tokens) / std::max(seconds(duration), 1e-9);
+}
+
 // Prints the continuation; returns how many tokens it has. Stops at end of text or at `stop`.
 std::uint32_t continue_text(ToolSession& session, Sampler& sampler, std::uint32_t count,
                             std::string_view stop, Terminal& terminal) {
@@ -62,8 +67,8 @@ std::uint32_t continue_text(ToolSession& session, Sampler& sampler, std::uint32_
       terminal.out << std::string_view(text).substr(printed, end - printed) << std::flush;
       printed = end;
     }
+    session.feed(std::span(&id, 1));  // the stop string too: the next turn follows it
     if (found != std::string::npos) return made + 1;
-    session.feed(std::span(&id, 1));
   }
   terminal.out << std::string_view(text).substr(printed) << std::flush;
   return count;
@@ -72,8 +77,9 @@ std::uint32_t continue_text(ToolSession& session, Sampler& sampler, std::uint32_
 Task<Result<void>> load_state(ToolSession& session, std::string path) {
   if (path.empty()) co_return Result<void>{};
   CO_TRY(const Buffer bytes, co_await read_file(session.env.disk, path, kMaxStateFile));
-  CO_TRY(session.state,
-         RwkvState::restore(bytes, session.file.model().config(), session.file.digest()));
+  auto state = RwkvState::restore(bytes, session.file.model().config(), session.file.digest());
+  if (!state) co_return in_file(path, std::move(state.error()));
+  session.state = std::move(*state);
   co_return Result<void>{};
 }
 
@@ -110,22 +116,21 @@ Task<Result<void>> generate(Env env, Terminal& terminal, std::shared_ptr<Generat
     return {};
   };
   CO_TRY_VOID(co_await on_compute(env, decode));
-  const double decode_seconds = seconds(env.clock.now() - prefilled);
+  const Instant decoded = env.clock.now();
   if (!options->json) terminal.out << "\n";
   if (!options->state_out.empty()) {
     const Buffer bytes = session.state.save(file->digest());
     CO_TRY_VOID(co_await replace_file(env.disk, options->state_out, bytes));
   }
   const Runner::Counters& rows = session.runner.counters();
-  const boost::json::object stats{
-      {"prompt_tokens", ids.size()},
-      {"tokens", made},
-      {"load_s", seconds(loaded - began)},
-      {"first_token_s", seconds(prefilled - began)},
-      {"prefill_tokens_per_s", static_cast<double>(ids.size()) / seconds(prefilled - loaded)},
-      {"decode_tokens_per_s", static_cast<double>(made) / std::max(decode_seconds, 1e-9)},
-      {"value_rows_read", rows.value_rows_read},
-      {"value_rows_total", rows.value_rows_total}};
+  const boost::json::object stats{{"prompt_tokens", ids.size()},
+                                  {"tokens", made},
+                                  {"load_s", seconds(loaded - began)},
+                                  {"first_token_s", seconds(prefilled - began)},
+                                  {"prefill_tokens_per_s", rate(ids.size(), prefilled - loaded)},
+                                  {"decode_tokens_per_s", rate(made, decoded - prefilled)},
+                                  {"value_rows_read", rows.value_rows_read},
+                                  {"value_rows_total", rows.value_rows_total}};
   co_return co_await write_stats(env, options->stats, stats);
 }
 

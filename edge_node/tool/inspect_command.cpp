@@ -4,6 +4,7 @@
 #include <iomanip>
 
 #include "common/artifact/artifact_file.h"
+#include "common/cli/in_file.h"
 #include "common/crypto/ed25519.h"
 #include "common/env/disk.h"
 #include "edge_node/tool/internal/model_command.h"
@@ -107,6 +108,8 @@ Task<Result<void>> inspect(Env env, Terminal& terminal, std::shared_ptr<ModelOpt
   co_return Result<void>{};
 }
 
+constexpr std::uint64_t kMaxKeyFile = 64 * 1024;
+
 struct VerifyOptions {
   std::string path;
   std::string key;
@@ -120,9 +123,10 @@ Task<Result<void>> verify_artifact(Env env, Terminal& terminal,
   CO_TRY_VOID(file->verify_all());
   bool signed_by_key = false;
   if (!options->key.empty()) {
-    CO_TRY(const Buffer pem, co_await read_file(env.disk, options->key, 64 * 1024));
-    CO_TRY(const PublicKey key, public_key_from_pem(as_text(pem)));
-    CO_TRY_VOID(file->verify_signature(key));
+    CO_TRY(const Buffer pem, co_await read_file(env.disk, options->key, kMaxKeyFile));
+    auto key = public_key_from_pem(as_text(pem));
+    if (!key) co_return in_file(options->key, std::move(key.error()));
+    CO_TRY_VOID(file->verify_signature(*key));
     signed_by_key = true;
   }
   const Manifest& manifest = file->manifest();

@@ -12,6 +12,7 @@ struct LogitsOptions : ModelOptions {
 };
 
 constexpr std::uint64_t kMaxTokensFile = 64U << 20;
+constexpr std::uint64_t kMaxRowsBytes = 4ULL << 30;
 
 Task<Result<std::vector<TokenId>>> input_ids(Env env, const LogitsOptions& options,
                                              const ModelFile& file) {
@@ -39,7 +40,12 @@ Result<void> compute_rows(Env env, const ModelFile& file, const std::vector<Toke
   const std::uint32_t vocab = file.model().config().vocab;
   Runner runner(file.model(), env.compute.parallel());
   RwkvState state = file.model().initial_state();
-  rows.resize(all ? ids.size() * vocab : vocab);
+  const std::uint64_t count = all ? ids.size() : 1;
+  if (count * vocab * sizeof(float) > kMaxRowsBytes) {
+    return fail(Errc::kOutOfRoom, std::to_string(count) + " rows of logits do not fit in memory",
+                "--all", "give fewer tokens at a time");
+  }
+  rows.resize(count * vocab);
   for (std::size_t i = 0; i < ids.size(); ++i) {
     const bool wanted = all || i + 1 == ids.size();
     const std::size_t at = all ? i * vocab : 0;

@@ -2,6 +2,7 @@
 
 #include "common/artifact/artifact_file.h"
 #include "common/checkpoint/checkpoint.h"
+#include "common/cli/in_file.h"
 #include "common/convert/convert.h"
 
 namespace skein {
@@ -16,7 +17,9 @@ Result<std::unique_ptr<ModelFile>> ModelFile::open_pages(Disk& disk,
   if (!arguments.vocabulary.empty()) {
     TRY(opened->vocabulary_, disk.map(arguments.vocabulary));
     const std::string_view text = as_text(opened->vocabulary_->bytes());
-    TRY(opened->own_tokenizer_, Tokenizer::parse(text));
+    auto parsed = Tokenizer::parse(text);
+    if (!parsed) return in_file(arguments.vocabulary, std::move(parsed.error()));
+    opened->own_tokenizer_ = std::move(*parsed);
   }
   if (is_artifact(file->bytes())) {
     opened->from_artifact_ = true;
@@ -28,18 +31,33 @@ Result<std::unique_ptr<ModelFile>> ModelFile::open_pages(Disk& disk,
   ConvertOptions options;
   options.hash_pages = arguments.needs_digest;
   if (opened->vocabulary_) options.vocabulary = opened->vocabulary_->bytes();
-  TRY(opened->pages_, convert(checkpoint, options));
+  auto pages = convert(checkpoint, options);
+  if (!pages) return in_file(arguments.path, std::move(pages.error()));
+  opened->pages_ = std::move(*pages);
   return opened;
 }
 
 Result<std::unique_ptr<ModelFile>> ModelFile::open(Disk& disk, const ModelArguments& arguments) {
   TRY(auto opened, open_pages(disk, arguments));
-  TRY(opened->model_, Model::open(*opened->pages_));
-  if (arguments.needs_tokenizer && opened->tokenizer() == nullptr) {
+  auto model = Model::open(*opened->pages_);
+  if (!model) return in_file(arguments.path, std::move(model.error()));
+  opened->model_ = std::move(*model);
+  if (arguments.needs_tokenizer) TRY_VOID(opened->check_tokenizer(arguments));
+  return opened;
+}
+
+Result<void> ModelFile::check_tokenizer(const ModelArguments& arguments) const {
+  if (tokenizer() == nullptr) {
     return fail(Errc::kUsage, "the model carries no vocabulary", arguments.path,
                 "name its vocabulary file with --vocab FILE");
   }
-  return opened;
+  const std::uint32_t ids = model_->config().vocab;
+  if (tokenizer()->largest_id() < ids) return {};
+  return fail(Errc::kUnsupported,
+              "the vocabulary goes to id " + std::to_string(tokenizer()->largest_id()) +
+                  ", the model to " + std::to_string(ids - 1),
+              arguments.vocabulary.empty() ? arguments.path : arguments.vocabulary,
+              "name the vocabulary that the model was trained with (--vocab FILE)");
 }
 
 const Tokenizer* ModelFile::tokenizer() const {

@@ -17,7 +17,7 @@ struct ModelArguments {
   std::string path;
   std::string vocabulary;        // --vocab FILE, for checkpoints without their own
   bool needs_digest = false;     // hash a checkpoint's pages, so that states can name the weights
-  bool needs_tokenizer = false;  // Errc::kUsage naming --vocab when there is none
+  bool needs_tokenizer = false;  // there is one (else kUsage), and it fits the model
 };
 
 class ModelFile {
@@ -38,6 +38,7 @@ class ModelFile {
 
  private:
   ModelFile() = default;
+  Result<void> check_tokenizer(const ModelArguments& arguments) const;
   std::unique_ptr<MappedFile> file_;
   std::unique_ptr<MappedFile> vocabulary_;
   std::unique_ptr<PageSource> pages_;

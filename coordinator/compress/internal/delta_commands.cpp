@@ -47,8 +47,10 @@ Task<Result<void>> make(Env env, Terminal& terminal, std::shared_ptr<DeltaOption
 Task<Result<void>> apply(Env env, Terminal&, std::shared_ptr<DeltaOptions> options) {
   CO_TRY(const auto base, open_artifact(env.disk, options->base));
   CO_TRY(const auto patch, env.disk.map(options->other));
-  auto made = apply_patch(*base, patch->bytes());
-  if (!made) co_return tl::unexpected(within(options->other, std::move(made.error())));
+  Result<std::unique_ptr<PatchedPages>> made = fail(Errc::kCancelled, "not run");
+  std::function<void()> job = [&] { made = apply_patch(*base, patch->bytes(), options->other); };
+  co_await env.compute.run(std::move(job), Duration::zero());
+  if (!made) co_return tl::unexpected(std::move(made.error()));
   SignedManifest manifest = (*made)->signed_manifest();
   CO_TRY_VOID(co_await write_signed_artifact(env.disk, options->out, **made, std::move(manifest)));
   co_return Result<void>{};

@@ -27,7 +27,7 @@ CLI::App* add_model_command(CLI::App& tool, Command& chosen, const std::string& 
       ->required();
   command->add_option("--vocab", options->model.vocabulary,
                       "vocabulary file, for checkpoints without their own");
-  command->add_option("--threads", chosen.threads, "threads (default: the physical cores)");
+  add_threads_option(*command, chosen);
   command->add_flag("--json", options->json, "one JSON object on standard output");
   return command;
 }
