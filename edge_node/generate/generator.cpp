@@ -12,35 +12,38 @@ std::string without_leading_blanks(std::string text) {
 // Hands text on; leading blanks are dropped until something else has come, when asked for.
 class Speaker {
  public:
-  Speaker(OnText& on_text, bool trim) : on_text_(on_text), trim_(trim) {}
+  Speaker(Asker& asker, bool trim) : asker_(asker), trim_(trim) {}
   Task<Result<void>> say(std::string text) {
     if (trim_) text = without_leading_blanks(std::move(text));
     if (text.empty()) co_return Result<void>{};
     trim_ = false;
-    co_return co_await on_text_(std::move(text));
+    co_return co_await asker_.on_text(std::move(text));
   }
 
  private:
-  OnText& on_text_;
+  Asker& asker_;
   bool trim_;
 };
 
 }  // namespace
 
-Task<Result<Answer>> generate(Env env, Session& session, const Tokenizer& tokenizer,
-                              GenerateRequest request, OnText on_text, IsGone is_gone) {
+Task<Result<void>> generate(Env env, Session& session, const Tokenizer& tokenizer,
+                            GenerateRequest request, Asker asker, Answer& answer) {
   const Instant begun = env.clock.now();
-  Answer answer;
-  answer.prompt_tokens = request.prompt.size();
+  answer = Answer{};
   TextStream text(std::move(request.stops));
-  Speaker speaker(on_text, request.trim_start);
+  Speaker speaker(asker, request.trim_start);
+  const std::size_t prompt_tokens = request.prompt.size();
   std::vector<TokenId> feed = std::move(request.prompt);
   if (feed.empty()) feed.push_back(kEndOfText);
-  answer.finish = Finish::kLength;
   while (answer.completion_tokens < request.max_tokens) {
-    if (is_gone()) co_return fail(Errc::kCancelled, "the asker went away");
+    if (asker.is_gone()) co_return fail(Errc::kCancelled, "the asker went away");
     CO_TRY(const TokenId picked, co_await session.next(std::move(feed)));
-    if (answer.completion_tokens == 0) answer.first_token = env.clock.now() - begun;
+    answer.whole = env.clock.now() - begun;
+    if (answer.completion_tokens == 0) {
+      answer.prompt_tokens = prompt_tokens;
+      answer.first_token = answer.whole;
+    }
     if (picked == kEndOfText) {
       answer.finish = Finish::kStop;
       break;
@@ -53,9 +56,8 @@ Task<Result<Answer>> generate(Env env, Session& session, const Tokenizer& tokeni
     }
     feed.assign(1, picked);
   }
-  CO_TRY_VOID(co_await speaker.say(text.finish()));
-  answer.whole = env.clock.now() - begun;
-  co_return answer;
+  answer.prompt_tokens = prompt_tokens;
+  co_return co_await speaker.say(text.finish());
 }
 
 }  // namespace skein

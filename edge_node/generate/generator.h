@@ -25,19 +25,23 @@ struct GenerateRequest {
 enum class Finish : unsigned char { kStop, kLength };
 
 struct Answer {
-  Finish finish = Finish::kStop;
+  Finish finish = Finish::kLength;
   std::uint64_t prompt_tokens = 0;
   std::uint64_t completion_tokens = 0;  // picked, the end of text not counted
   Duration first_token{};               // from the call to the first picked token
   Duration whole{};
 };
 
-// Takes a piece of text as soon as it is certain; an error ends the answer and becomes its error.
-using OnText = std::function<Task<Result<void>>(std::string text)>;
-// Asked between tokens: true ends the answer with Errc::kCancelled.
-using IsGone = std::function<bool()>;
+struct Asker {
+  // Takes a piece of text as soon as it is certain; an error ends the answer and becomes its error.
+  std::function<Task<Result<void>>(std::string text)> on_text;
+  // Asked between tokens: true ends the answer with Errc::kCancelled.
+  std::function<bool()> is_gone;
+};
 
-Task<Result<Answer>> generate(Env env, Session& session, const Tokenizer& tokenizer,
-                              GenerateRequest request, OnText on_text, IsGone is_gone);
+// `answer` is kept up to date on the way, so that it also tells how far an answer came that ended
+// with an error; it outlives the task.
+Task<Result<void>> generate(Env env, Session& session, const Tokenizer& tokenizer,
+                            GenerateRequest request, Asker asker, Answer& answer);
 
 }  // namespace skein

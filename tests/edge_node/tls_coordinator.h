@@ -63,6 +63,8 @@ class TlsCoordinator final : public RequestHandler {
   std::vector<Heartbeat> heartbeats;
   std::vector<StepReport> reports;  // of every heartbeat, in order
   std::string last_device;          // from its certificate
+  std::optional<UploadBegin> upload;
+  Buffer uploaded;
 
   Task<Result<Envelope>> handle(const PeerIdentity& from, Envelope request,
                                 PartSink& parts) override {
@@ -71,6 +73,14 @@ class TlsCoordinator final : public RequestHandler {
     if (from.name.empty()) co_return fail(Errc::kRefused, "not enrolled");
     last_device = from.name;
     if (const auto* beat = std::get_if<Heartbeat>(&request.message)) co_return beaten(*beat);
+    if (const auto* begin = std::get_if<UploadBegin>(&request.message)) {
+      upload = *begin;
+      co_return Envelope{UploadStatus{uploaded.size(), uploaded.size() == begin->bytes}, {}};
+    }
+    if (const auto* chunk = std::get_if<UploadChunk>(&request.message)) {
+      if (chunk->offset == uploaded.size()) append(uploaded, request.payload);
+      co_return Envelope{UploadStatus{uploaded.size(), uploaded.size() == upload->bytes}, {}};
+    }
     const bool streams = std::holds_alternative<FetchManifest>(request.message) ||
                          std::holds_alternative<FetchPages>(request.message);
     behind.link_up = true;

@@ -123,24 +123,24 @@ Result<void> AnswerApi::open_session(Work& work) {
   return {};
 }
 
-Task<Result<Answer>> AnswerApi::run(Work& work, OnText on_text, HttpResponder& responder) {
-  IsGone is_gone = [&responder] { return responder.client_gone(); };
-  Result<Answer> answer =
+Task<Result<void>> AnswerApi::run(Work& work, OnText on_text, HttpResponder& responder) {
+  Asker asker{std::move(on_text), [&responder] { return responder.client_gone(); }};
+  const Result<void> ended =
       co_await generate(env_, *work.session, *work.model->model->tokenizer(),
-                        std::move(work.generate), std::move(on_text), std::move(is_gone));
-  note_end(work, answer);
-  co_return answer;
+                        std::move(work.generate), std::move(asker), work.answer);
+  note_end(work, ended);
+  co_return ended;
 }
 
-void AnswerApi::note_end(Work& work, const Result<Answer>& answer) {
+void AnswerApi::note_end(Work& work, const Result<void>& ended) {
   work.notes.session = work.session->kind();
   work.notes.fell_back = work.notes.first_layer > 0 && work.session->kind() == "local";
-  if (answer) {
-    metrics_.count_tokens(*answer, work.session->counters());
+  metrics_.count_tokens(work.answer, work.session->counters());
+  if (ended) {
     metrics_.count_answer(AnswerEnd::kDone);
     return;
   }
-  const Errc code = answer.error().code;
+  const Errc code = ended.error().code;
   const bool left = code == Errc::kCancelled || code == Errc::kUnavailable;
   metrics_.count_answer(left ? AnswerEnd::kCancelled : AnswerEnd::kFailed);
 }
@@ -151,10 +151,10 @@ Task<void> AnswerApi::answer_whole(Work& work, HttpResponder& responder) {
     text += piece;
     co_return Result<void>{};
   };
-  const Result<Answer> answer = co_await run(work, std::move(on_text), responder);
+  const Result<void> ended = co_await run(work, std::move(on_text), responder);
   HttpResponse response =
-      answer ? json_response(200, whole_reply(work.head, *answer, text, work.notes))
-             : refusal(answer.error());
+      ended ? json_response(200, whole_reply(work.head, work.answer, text, work.notes))
+            : refusal(ended.error());
   co_await responder.respond(std::move(response));
 }
 
@@ -172,14 +172,14 @@ Task<void> AnswerApi::answer_stream(Work& work, HttpResponder& responder) {
     const std::string event = text_event(work.head, piece);
     co_return co_await responder.write(event);
   };
-  const Result<Answer> answer = co_await run(work, std::move(on_text), responder);
+  const Result<void> ended = co_await run(work, std::move(on_text), responder);
   std::string rest;
-  if (answer) {
-    rest = last_event(work.head, *answer, work.notes);
-    if (work.request.include_usage) rest += usage_event(work.head, *answer);
+  if (ended) {
+    rest = last_event(work.head, work.answer, work.notes);
+    if (work.request.include_usage) rest += usage_event(work.head, work.answer);
     rest += kDoneEvent;
   } else {
-    rest = error_event(answer.error());
+    rest = error_event(ended.error());
   }
   const auto written = co_await responder.write(rest);
   if (!written) env_.log.debug("the asker went away", {{"reason", to_string(written.error())}});

@@ -28,14 +28,16 @@ class AnswerApi {
     ReplyHead head;
     ReplyNotes notes;
     std::unique_ptr<Session> session;
+    Answer answer;
   };
 
   Result<Work> prepare(CompletionKind kind, const std::string& body);
   Result<void> open_session(Work& work);
   Task<void> answer_whole(Work& work, HttpResponder& responder);
   Task<void> answer_stream(Work& work, HttpResponder& responder);
-  Task<Result<Answer>> run(Work& work, OnText on_text, HttpResponder& responder);
-  void note_end(Work& work, const Result<Answer>& answer);
+  using OnText = std::function<Task<Result<void>>(std::string)>;
+  Task<Result<void>> run(Work& work, OnText on_text, HttpResponder& responder);
+  void note_end(Work& work, const Result<void>& ended);
 
   Env env_;
   const EdgeConfig& config_;

@@ -62,7 +62,7 @@ void EdgeMetrics::count_tokens(const Answer& answer, const Runner::Counters& row
   rows_read_.Increment(static_cast<double>(rows.value_rows_read));
   rows_.Increment(static_cast<double>(rows.value_rows_total));
   decode_seconds_.Increment(seconds(answer.whole - answer.first_token));
-  first_token_.Observe(seconds(answer.first_token));
+  if (answer.first_token > Duration{}) first_token_.Observe(seconds(answer.first_token));
 }
 
 void EdgeMetrics::set_running(std::size_t answers) { running_.Set(static_cast<double>(answers)); }

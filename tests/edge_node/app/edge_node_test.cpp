@@ -166,6 +166,7 @@ TEST_F(EdgeNodeTest, StopsComputingWhenTheAskerGoesAway) {
       R"({"prompt":"Hello","max_tokens":1000000,"temperature":1,"stream":true,"seed":1})",
       [](std::string_view) { return false; });
   EXPECT_TRUE(soon([&] { return metric("skein_answers_running") == 0; }));
+  EXPECT_GT(metric("skein_tokens_generated_total"), 0);
 }
 
 TEST_F(EdgeNodeTest, RefusesRequestsThatMakeNoSense) {
@@ -207,23 +208,28 @@ TEST_F(EdgeNodeTest, FinishesARunningAnswerWhenTheSlotChanges) {
   coordinator_.offer = UpdateOffer{RolloutId(1), v1_, 1};
   start(std::move(made));
   ASSERT_TRUE(soon([&] { return node_->active() == v1_ && !coordinator_.offer; }));
-  bool offered = false;
+  // Answers one after another until a switch falls into one of them.
   bool switched_meanwhile = false;
-  std::string stream;
-  // Thousands of tokens; the rollout begins with the first of them.
-  ask("POST", "/v1/completions",
-      R"({"prompt":"Hello","max_tokens":20000,"temperature":0,"stream":true})",
-      [&](std::string_view chunk) {
-        if (!offered) coordinator_.offer = UpdateOffer{RolloutId(2), v2_, 1};
-        offered = true;
-        switched_meanwhile |= node_->active() == v2_;
-        stream += chunk;
-        return true;
-      });
+  for (std::uint64_t rollout = 2; rollout < 40 && !switched_meanwhile; ++rollout) {
+    ASSERT_TRUE(soon([&] { return !coordinator_.offer; }));
+    const Digest before = *node_->active();
+    const Digest next = before == v1_ ? v2_ : v1_;
+    coordinator_.offer = UpdateOffer{RolloutId(rollout), next, 1};
+    std::string stream;
+    bool began_before = false;
+    ask("POST", "/v1/completions",
+        R"({"prompt":"Hello","max_tokens":20000,"temperature":1,"stream":true})",
+        [&](std::string_view chunk) {
+          began_before |= stream.empty() && node_->active() == before;
+          switched_meanwhile |= began_before && node_->active() == next;
+          stream += chunk;
+          return true;
+        });
+    EXPECT_TRUE(stream.ends_with("data: [DONE]\n\n"));
+    if (began_before) EXPECT_NE(stream.find(before.hex()), std::string::npos);  // to its end
+    ASSERT_TRUE(soon([&] { return node_->active() == next; }));
+  }
   EXPECT_TRUE(switched_meanwhile);
-  EXPECT_TRUE(stream.ends_with("data: [DONE]\n\n"));
-  EXPECT_NE(stream.find(v1_.hex()), std::string::npos);  // the answer's own model to its end
-  EXPECT_TRUE(soon([&] { return node_->active() == v2_; }));
 }
 
 TEST_F(EdgeNodeTest, SplitAnswersEqualLocalOnesAlsoWhenTheCoordinatorGoes) {
@@ -239,6 +245,31 @@ TEST_F(EdgeNodeTest, SplitAnswersEqualLocalOnesAlsoWhenTheCoordinatorGoes) {
   coordinator_.stop_listening();
   EXPECT_EQ(complete(R"(,"skein":{"split_layer":1})"), local);
   EXPECT_EQ(metric("skein_split_fallbacks_total"), 1);
+}
+
+TEST_F(EdgeNodeTest, TakesPartInARoundOnlyWithConsent) {
+  EdgeConfig made = config_with_coordinator();
+  made.text = folder_.path() + "/own.txt";
+  std::string words;
+  for (int i = 0; i < 40; ++i) words += "pallet " + std::to_string(i % 7) + " moved to the gate\n";
+  ASSERT_TRUE(real_.run(replace_file(env_.disk, made.text, as_bytes(words))));
+  EdgeConfig consenting = made;
+  consenting.consent = true;
+  coordinator_.offer = UpdateOffer{RolloutId(1), v1_, 1};
+  start(std::move(made));
+  ASSERT_TRUE(soon([&] { return node_->active() == v1_ && !coordinator_.offer; }));
+  RoundOffer round{.round = RoundId(1), .artifact = v1_, .learning_rate = 0.01F};
+  coordinator_.round = round;
+  const std::size_t beats = coordinator_.heartbeats.size();
+  ASSERT_TRUE(soon([&] { return coordinator_.heartbeats.size() > beats + 5; }));
+  EXPECT_FALSE(coordinator_.upload);
+  real_.run(node_->stop());
+  node_.reset();
+
+  start(std::move(consenting));
+  ASSERT_TRUE(soon([&] { return metric("skein_rounds_counted_total") == 1; }));
+  EXPECT_EQ(coordinator_.uploaded.size(), coordinator_.upload->bytes);
+  EXPECT_LT(coordinator_.upload->loss_after, coordinator_.upload->loss_before);
 }
 
 TEST_F(EdgeNodeTest, BootsIntoThePreviousSlotAndMendsADamagedOne) {

@@ -25,9 +25,9 @@ TEST(ChatTemplate, RefusesARoleItDoesNotKnow) {
 }
 
 TEST(ChatTemplate, TakesTheArtifactsOwnPatterns) {
-  const auto chat = ChatTemplate::parse(
-      R"({"system":"<s>{}\n","user":"<u>{}\n","assistant":"<a>{}\n",)"
-      R"("prompt":"<a>","stop":["<u>"]})");
+  const auto chat =
+      ChatTemplate::parse(R"({"system":"<s>{}\n","user":"<u>{}\n","assistant":"<a>{}\n",)"
+                          R"("prompt":"<a>","stop":["<u>"]})");
   ASSERT_TRUE(chat) << to_string(chat.error());
   EXPECT_EQ(chat->render({{"user", "one\n\ntwo {}"}}).value(), "<u>one\n\ntwo {}\n<a>");
   EXPECT_EQ(chat->stops(), std::vector<std::string>{"<u>"});
