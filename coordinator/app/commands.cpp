@@ -17,7 +17,7 @@ namespace {
 namespace json = boost::json;
 
 constexpr std::chrono::seconds kWatchInterval{1};
-constexpr std::uint64_t kMaxUpload = 64U << 20;
+constexpr std::size_t kPartBytes = 4U << 20;
 
 enum class View : std::uint8_t { kList, kThing, kToken };
 
@@ -29,13 +29,12 @@ struct FleetCommand {
   std::string method = "GET";
   std::string path;
   json::object body;
-  std::string file;  // sent as it is, instead of `body`
   View view = View::kThing;
   std::string list;                  // kList: the field that holds the rows
   std::vector<std::string> columns;  // kList
   bool watch = false;
   // Arguments of the commands.
-  std::string id, artifact;
+  std::string id, artifact, file;
   std::vector<std::string> labels;
   std::optional<std::uint32_t> seconds;
   std::map<std::string, std::uint32_t> counts;
@@ -111,10 +110,6 @@ Task<Result<void>> run(Env env, Terminal& terminal, Shared command) {
     CO_TRY(path, co_await newest(client, path));
   }
   std::string body = command->method == "POST" ? json::serialize(command->body) : "";
-  if (!command->file.empty()) {
-    CO_TRY(const Buffer bytes, co_await read_file(env.disk, command->file, kMaxUpload));
-    body = as_text(bytes);
-  }
   CO_TRY(json::object answer, co_await client.call(command->method, path, std::move(body)));
   if (!command->watch) {
     print(*command, answer, terminal);
@@ -126,6 +121,28 @@ Task<Result<void>> run(Env env, Terminal& terminal, Shared command) {
   CO_TRY(const json::object last, co_await std::move(watching));
   print(*command, last, terminal);
   co_return judge(last);
+}
+
+// The file in parts: no request grows with the model.
+Task<Result<void>> publish(Env env, Terminal& terminal, Shared command) {
+  CO_TRY(admin::AdminClient client, co_await admin::AdminClient::open(env, command->access));
+  CO_TRY(const auto file, co_await env.disk.open(command->file, OpenMode::kRead));
+  const std::uint64_t size = file->size();
+  const std::string announced = json::serialize(json::object{{"bytes", size}});
+  CO_TRY(const json::object begun, co_await client.call("POST", "uploads", announced));
+  const std::string upload = "uploads/" + text_at(begun, "upload") + "/";
+  std::string part;
+  for (std::uint64_t offset = 0; offset < size; offset += part.size()) {
+    part.resize(std::min<std::uint64_t>(kPartBytes, size - offset));
+    CO_TRY_VOID(co_await file->read_at(offset, std::as_writable_bytes(std::span(part))));
+    CO_TRY_VOID(co_await client.call("POST", upload + std::to_string(offset), part));
+    if (terminal.err_is_terminal)
+      terminal.err << "\r" << (offset + part.size()) * 100 / size << " %" << std::flush;
+  }
+  if (terminal.err_is_terminal) terminal.err << "\r     \r" << std::flush;
+  CO_TRY(const json::object answer, co_await client.call("POST", upload + "finish", ""));
+  print(*command, answer, terminal);
+  co_return Result<void>{};
 }
 
 // Hangs commands below one group ("device"): each its own FleetCommand.
@@ -151,7 +168,10 @@ class Group {
         ->capture_default_str();
     app->callback([command, prepare, &chosen = chosen_] {
       prepare(*command);
-      chosen.run = [command](Env env, Terminal& terminal) { return run(env, terminal, command); };
+      const auto how = command->file.empty() ? run : publish;
+      chosen.run = [command, how](Env env, Terminal& terminal) {
+        return how(env, terminal, command);
+      };
     });
     return {app, command};
   }
@@ -226,10 +246,7 @@ void add_artifact_commands(CLI::App& tool, Command& chosen) {
                  "list them");
   group.add_show("show", "artifacts", "the digest, or its first digits", "what one holds");
   const auto [publish, command] =
-      group.add("publish", "register an artifact", [](FleetCommand& made) {
-        made.method = "POST";
-        made.path = "artifacts";
-      });
+      group.add("publish", "register an artifact", [](FleetCommand&) {});
   publish->add_option("file", command->file, "a .skein file")->required();
 }
 

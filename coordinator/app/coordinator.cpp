@@ -53,6 +53,7 @@ struct Coordinator::Parts {
   std::unique_ptr<ChunkStore> chunks;
   std::unique_ptr<DeviceRegistry> devices;
   std::unique_ptr<ArtifactRegistry> artifacts;
+  std::unique_ptr<Inbox> inbox;
   std::unique_ptr<RolloutController> rollouts;
   std::unique_ptr<SplitServer> split;
   std::unique_ptr<RoundController> rounds;
@@ -132,6 +133,7 @@ void Coordinator::Parts::make_rooms() {
   devices = std::make_unique<DeviceRegistry>(env, *store, *authority);
   artifacts = std::make_unique<ArtifactRegistry>(env, *store, *chunks, *authority,
                                                  ArtifactRegistry::Options{path("inbox")});
+  inbox = std::make_unique<Inbox>(env, path("inbox"));
   rollouts = std::make_unique<RolloutController>(env, *store);
   split = std::make_unique<SplitServer>(
       env, SplitServerOptions{std::chrono::seconds(config.split_idle_seconds)},
@@ -140,7 +142,7 @@ void Coordinator::Parts::make_rooms() {
       env, *round_store,
       RoundControllerOptions{path("rounds"), config.held_out, config.eval_context}, round_hands());
   rooms = std::make_unique<Rooms>(
-      Rooms{env, config, *devices, *artifacts, *rollouts, *rounds, *split, traffic});
+      Rooms{env, config, *devices, *artifacts, *inbox, *rollouts, *rounds, *split, traffic});
   handler = std::make_unique<DeviceHandler>(*rooms);
 }
 

@@ -46,6 +46,8 @@ const std::vector<AdminApi::Route>& AdminApi::routes() {
       {"POST", {"devices", "*", "*"}, &AdminApi::operate_device},
       {"GET", {"artifacts"}, &AdminApi::list_artifacts},
       {"POST", {"artifacts"}, &AdminApi::publish_artifact},
+      {"POST", {"uploads"}, &AdminApi::begin_upload},
+      {"POST", {"uploads", "*", "*"}, &AdminApi::continue_upload},
       {"GET", {"artifacts", "*"}, &AdminApi::show_artifact},
       {"GET", {"rollouts"}, &AdminApi::list_rollouts},
       {"POST", {"rollouts"}, &AdminApi::create_rollout},

@@ -34,6 +34,8 @@ class AdminApi {
   Task<Answer> operate_device(HttpRequest request, Parts parts);
   Task<Answer> list_artifacts(HttpRequest request, Parts parts);
   Task<Answer> publish_artifact(HttpRequest request, Parts parts);
+  Task<Answer> begin_upload(HttpRequest request, Parts parts);
+  Task<Answer> continue_upload(HttpRequest request, Parts parts);
   Task<Answer> show_artifact(HttpRequest request, Parts parts);
   Task<Answer> list_rollouts(HttpRequest request, Parts parts);
   Task<Answer> create_rollout(HttpRequest request, Parts parts);

@@ -128,6 +128,36 @@ Task<Answer> AdminApi::publish_artifact(HttpRequest request, Parts) {
   co_return made(json_of(row));
 }
 
+// An artifact larger than one request: begun with its size, sent in parts at their offsets, then
+// "finish".
+Task<Answer> AdminApi::begin_upload(HttpRequest request, Parts) {
+  CO_TRY(const json::object body, admin::parse_object(request.body));
+  const json::value* bytes = body.if_contains("bytes");
+  if (bytes == nullptr || !bytes->is_int64() || bytes->get_int64() <= 0)
+    co_return fail(Errc::kUsage, "\"bytes\" must be the file's size", "the request's body");
+  const auto size = static_cast<std::uint64_t>(bytes->get_int64());
+  CO_TRY(const std::uint64_t id, co_await rooms_.inbox.begin(size));
+  co_return made({{"upload", id}, {"part_bytes", kUploadPartBytes}});
+}
+
+Task<Answer> AdminApi::continue_upload(HttpRequest request, Parts parts) {
+  CO_TRY(const auto id, id_of<std::uint64_t>(parts[0], "upload"));
+  if (parts[1] != "finish") {
+    CO_TRY(const auto offset, id_of<std::uint64_t>(parts[1], "offset"));
+    CO_TRY(const std::uint64_t have,
+           co_await rooms_.inbox.append(id, offset, std::move(request.body)));
+    co_return shown({{"upload", id}, {"have_bytes", have}});
+  }
+  CO_TRY(const std::string path, co_await rooms_.inbox.complete(id));
+  auto imported = co_await rooms_.artifacts.import_file(path);
+  CO_TRY_VOID(co_await rooms_.inbox.remove(id));
+  if (!imported) {
+    imported.error().where = "the upload";
+    co_return tl::unexpected(imported.error());
+  }
+  co_return made(json_of(*imported));
+}
+
 Task<Answer> AdminApi::show_artifact(HttpRequest, Parts parts) {
   CO_TRY(const Digest digest, find_artifact(parts[0]));
   CO_TRY(const Manifest manifest, co_await rooms_.artifacts.manifest(digest));

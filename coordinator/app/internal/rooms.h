@@ -10,6 +10,7 @@
 #include "coordinator/federation/round_controller.h"
 #include "coordinator/registry/artifact_registry.h"
 #include "coordinator/registry/device_registry.h"
+#include "coordinator/registry/inbox.h"
 #include "coordinator/rollout/rollout_controller.h"
 #include "coordinator/split/split_server.h"
 
@@ -31,6 +32,7 @@ struct Rooms {
   const CoordinatorConfig& config;
   DeviceRegistry& devices;
   ArtifactRegistry& artifacts;
+  Inbox& inbox;
   RolloutController& rollouts;
   RoundController& rounds;
   SplitServer& split;

@@ -124,6 +124,27 @@ TEST(AdminApi, ARolloutIsOperatedByItsVerbs) {
   EXPECT_EQ(house.http("GET", "/api/v1/rollouts")["rollouts"].as_array().size(), 1U);
 }
 
+TEST(AdminApi, AnArtifactMayComeInParts) {
+  CoordinatorHouse house;
+  auto sample = test::sample_artifact(3);
+  const std::string path = house.folder.path("parts.skein");
+  ASSERT_TRUE(house.real.run(write_artifact(house.real.env().disk, path, sample, std::nullopt)));
+  const std::string bytes = test::file_text(path);
+  const auto begun =
+      house.http("POST", "/api/v1/uploads", "{\"bytes\":" + std::to_string(bytes.size()) + "}");
+  ASSERT_EQ(begun.status, 201) << begun.text;
+  const std::string upload = "/api/v1/uploads/" + std::to_string(begun["upload"].as_int64()) + "/";
+  EXPECT_EQ(house.http("POST", upload + "7", "gap").status, 409);
+  EXPECT_EQ(house.http("POST", upload + "0", bytes.substr(0, 1000)).status, 200);
+  EXPECT_EQ(house.http("POST", upload + "finish").status, 409);
+  EXPECT_EQ(house.http("POST", upload + "1000", bytes.substr(1000)).status, 200);
+  const auto done = house.http("POST", upload + "finish");
+  ASSERT_EQ(done.status, 201) << done.text;
+  EXPECT_EQ(done["version"].as_string(), "v3");
+  EXPECT_EQ(house.http("POST", upload + "finish").status, 404);
+  EXPECT_EQ(house.http("POST", "/api/v1/uploads", "{}").status, 400);
+}
+
 TEST(AdminApi, DevicesAreLabelledCordonedAndShown) {
   CoordinatorHouse house;
   WireDevice device(house, 1);
