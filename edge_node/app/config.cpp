@@ -76,6 +76,8 @@ const std::vector<Setting>& settings() {
       {"coordinator", "token", "a token", text(&EdgeConfig::token)},
       {"coordinator", "token_file", "a file", text(&EdgeConfig::token_file)},
       {"coordinator", "server_name", "a host name", text(&EdgeConfig::server_name)},
+      {"coordinator", "redial_max_ms", "1 to 3600000",
+       number(&EdgeConfig::redial_max_ms, 3'600'000U)},
       {"split", "first_layer", "0 (off) or a layer", number(&EdgeConfig::first_layer, kMaxLayers)},
       {"learn", "text", "a file", text(&EdgeConfig::text)},
       {"learn", "consent", "true or false", flag(&EdgeConfig::consent)},
@@ -200,6 +202,7 @@ Result<void> check_config(const EdgeConfig& config) {
   if (!config.token.empty() && !config.token_file.empty()) {
     return fail(Errc::kUsage, "both [coordinator] token and token_file are set", "", "keep one");
   }
+  if (config.redial_max_ms == 0) return fail(Errc::kUsage, "[coordinator] redial_max_ms is zero");
   if (config.data_dir.empty()) return fail(Errc::kUsage, "[node] data_dir is empty");
   if (!(config.max_update_norm > 0)) {
     return fail(Errc::kUsage, "[learn] max_update_norm is not positive");

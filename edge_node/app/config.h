@@ -29,6 +29,7 @@ struct EdgeConfig {
   std::string token;        // for the first start only
   std::string token_file;   // or a file that holds it
   std::string server_name;  // what the coordinator's certificate must be for; "" = any of its hosts
+  std::uint32_t redial_max_ms = 10'000;  // longest pause between two tries, +-50 %
   // [split]
   std::uint32_t first_layer = 0;  // 0 = off: every layer runs here; k = layers k... run there
   // [learn]

@@ -117,6 +117,7 @@ Task<Result<void>> EdgeNode::Parts::make_link() {
   options.device_name = config.name;
   options.directory = join_path(config.data_dir, "identity");
   options.server_name = config.server_name;
+  options.redial_max = std::chrono::milliseconds(config.redial_max_ms);
   if (!config.token_file.empty()) {
     const auto token = co_await read_file(env.disk, config.token_file, kMaxSmallFile);
     if (token) {

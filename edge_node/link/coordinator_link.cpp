@@ -36,7 +36,7 @@ Task<void> CoordinatorLink::run() {
                    {"redial_ms", pause.count() / 1'000'000}});
     std::function<bool()> never = [] { return false; };
     co_await wait_until(env_.clock.now() + pause, std::move(never));
-    wait = std::min(wait * 2, kMaxRedial);
+    wait = std::min(wait * 2, options_.redial_max);
   }
 }
 

@@ -12,7 +12,7 @@
 namespace skein {
 
 inline constexpr Duration kFirstRedial = std::chrono::milliseconds(250);
-inline constexpr Duration kMaxRedial = std::chrono::seconds(30);
+inline constexpr Duration kMaxRedial = std::chrono::seconds(10);  // unless options say otherwise
 inline constexpr double kRedialJitter = 0.5;
 inline constexpr Duration kMinHeartbeat = std::chrono::milliseconds(50);
 inline constexpr Duration kMaxHeartbeat = std::chrono::hours(1);
@@ -35,6 +35,7 @@ struct LinkOptions {
   std::string directory;    // of the identity
   std::string server_name;  // the coordinator's certificate must be for it; empty = any host of
                             // the pinned authority
+  Duration redial_max = kMaxRedial;
   PeerOptions peer{};
 };
 
