@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <iostream>
 #include <string>
+#include <vector>
 
 #include "common/cli/command.h"
 #include "common/env/real/real_env.h"
@@ -25,7 +26,16 @@ int usage(const CLI::App& tool, const CLI::ParseError& error) {
   std::string sentence = error.what();
   for (char& c : sentence) c = c == '\n' ? ' ' : c;
   std::string command = "skein";
-  for (const CLI::App* sub : tool.get_subcommands()) command += " " + sub->get_name();
+  const CLI::App* deepest = &tool;
+  while (!deepest->get_subcommands().empty()) {
+    deepest = deepest->get_subcommands().front();
+    command += " " + deepest->get_name();
+  }
+  const std::vector<std::string> unknown = tool.remaining(true);
+  const bool misses_a_command = deepest->get_require_subcommand_min() > 0;
+  if (misses_a_command && !unknown.empty()) {
+    sentence = "there is no command '" + unknown.front() + "'";
+  }
   std::cerr << "skein: " << sentence << " (command line): see " << command << " --help\n";
   return 2;
 }

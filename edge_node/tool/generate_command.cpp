@@ -1,5 +1,6 @@
 // skein generate and skein chat: text in, text out, one session on this machine.
 #include <boost/json/serialize.hpp>
+#include <charconv>
 #include <istream>
 
 #include "common/cli/in_file.h"
@@ -156,13 +157,26 @@ Task<Result<void>> chat(Env env, Terminal& terminal, std::shared_ptr<GenerateOpt
   co_return Result<void>{};
 }
 
+// CLI::Range lets NaN through.
+CLI::Validator between(double low, double high) {
+  const std::string name = std::to_string(low) + " to " + std::to_string(high);
+  const auto check = [=](const std::string& text) {
+    double value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    const bool read = error == std::errc{} && end == text.data() + text.size();
+    const bool inside = read && value >= low && value <= high;
+    return inside ? std::string() : "'" + text + "' is not a number from " + name;
+  };
+  return {check, name};
+}
+
 void add_sampler_options(CLI::App* command, const std::shared_ptr<GenerateOptions>& options) {
   command->add_option("-n,--count", options->count, "at most this many tokens (default 128)")
       ->check(CLI::Range(1U, 1U << 24));
   command->add_option("--temperature", options->sampler.temperature, "0 = greedy")
-      ->check(CLI::Range(0.0F, 100.0F));
+      ->check(between(0, 100));
   command->add_option("--top-p", options->sampler.top_p, "keep the likeliest tokens up to this sum")
-      ->check(CLI::Range(0.0F, 1.0F));
+      ->check(between(0, 1));
   command->add_option("--top-k", options->sampler.top_k, "keep this many tokens; 0 = all");
   command->add_option("--seed", options->sampler.seed, "of the sampler's random numbers");
 }

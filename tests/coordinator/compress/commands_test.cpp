@@ -1,0 +1,138 @@
+#include "coordinator/compress/commands.h"
+
+#include <gtest/gtest.h>
+
+#include <boost/json/parse.hpp>
+
+#include "common/artifact/artifact_file.h"
+#include "tests/support/tool_bench.h"
+
+namespace skein {
+namespace {
+
+class CompressCommands : public testing::Test {
+ protected:
+  std::string run(const std::vector<std::string>& words) {
+    const auto outcome = bench_.run(words);
+    EXPECT_TRUE(outcome.result) << outcome.sentence();
+    return outcome.out;
+  }
+  boost::json::object run_json(const std::vector<std::string>& words) {
+    return boost::json::parse(run(words)).as_object();
+  }
+  void expect_refused(const std::vector<std::string>& words, int code, const std::string& part) {
+    const auto outcome = bench_.run(words);
+    EXPECT_EQ(outcome.code(), code) << outcome.sentence();
+    EXPECT_NE(outcome.sentence().find(part), std::string::npos) << outcome.sentence();
+    EXPECT_EQ(outcome.out, "");
+    ASSERT_FALSE(outcome.result);
+    EXPECT_FALSE(outcome.result.error().remedy.empty()) << outcome.sentence();
+  }
+  std::string imported(const std::string& name) {
+    run({"import", checkpoint_, "-o", bench_.path(name), "--vocab", vocabulary_, "--name", "tiny"});
+    return bench_.path(name);
+  }
+  std::unique_ptr<ArtifactFile> open(const std::string& name) {
+    RealEnv real({.compute_threads = 1});
+    auto file = open_artifact(real.env().disk, bench_.path(name));
+    CHECK(file.has_value());
+    return std::move(*file);
+  }
+
+  test::ToolBench bench_{add_compress_commands};
+  std::string checkpoint_ = bench_.golden("tiny-64-f32.safetensors");
+  std::string vocabulary_ = bench_.golden("tiny-vocab.txt");
+};
+
+TEST_F(CompressCommands, ImportKeepsEveryBitNameAndVocabulary) {
+  const auto told = run_json({"import", checkpoint_, "-o", bench_.path("a.skein"), "--vocab",
+                              vocabulary_, "--name", "tiny", "--model-version", "v1", "--json"});
+  EXPECT_EQ(told.at("digest").as_string(), test::GoldenModel().digest.hex());
+  EXPECT_EQ(told.at("bytes"), told.at("bytes_before"));
+  EXPECT_TRUE(open("a.skein")->verify_all());
+  run({"import", bench_.path("a.skein"), "-o", bench_.path("b.skein"), "--model-version", "v1"});
+  EXPECT_EQ(bench_.read("a.skein"), bench_.read("b.skein"));
+}
+
+TEST_F(CompressCommands, CompressOfAnArtifactIsThatOfItsCheckpoint) {
+  const std::string artifact = imported("a.skein");
+  const auto told = run_json({"compress", artifact, "-o", bench_.path("q1.skein"), "--report",
+                              bench_.path("report.json"), "--json"});
+  run({"compress", checkpoint_, "-o", bench_.path("q2.skein"), "--vocab", vocabulary_, "--name",
+       "tiny"});
+  EXPECT_EQ(bench_.read("q1.skein"), bench_.read("q2.skein"));
+  EXPECT_LT(bench_.read("q1.skein").size(), bench_.read("a.skein").size() / 2);
+  EXPECT_EQ(boost::json::parse(as_text(bench_.read("report.json"))), boost::json::value(told));
+}
+
+TEST_F(CompressCommands, PrecisionsThatAreNoneAreRefused) {
+  const std::string out = bench_.path("x.skein");
+  expect_refused({"import", checkpoint_, "-o", out, "--precision", "q9"}, 2, "--precision");
+  expect_refused({"compress", checkpoint_, "-o", out, "--preset", "huge"}, 2, "--preset");
+  EXPECT_FALSE(bench_.has("x.skein"));
+}
+
+TEST_F(CompressCommands, WhatCannotBeReadOrWrittenIsNamedAndLeavesNothing) {
+  const std::string out = bench_.path("x.skein");
+  const std::string large = bench_.write("large.txt", as_bytes("1 'a' 1\n65529 'b' 1\n"));
+  expect_refused({"import", bench_.path("none.pth"), "-o", out}, 3, "none.pth");
+  expect_refused({"import", vocabulary_, "-o", out}, 3, "tiny-vocab.txt");
+  expect_refused({"import", checkpoint_, "-o", out, "--vocab", checkpoint_}, 3, "safetensors");
+  expect_refused({"import", checkpoint_, "-o", out, "--vocab", large}, 3, "large.txt");
+  expect_refused({"import", checkpoint_, "-o", out, "--key", vocabulary_}, 3, "tiny-vocab.txt");
+  EXPECT_FALSE(bench_.has("x.skein"));
+  expect_refused({"import", checkpoint_, "-o", bench_.path("no/x.skein")}, 3, "no/x.skein");
+}
+
+TEST_F(CompressCommands, KeysSignAndAreNeverOverwritten) {
+  run({"keys", "new", "-o", bench_.path("keys")});
+  const auto key = public_key_from_pem(as_text(bench_.read("keys/skein.pub")));
+  ASSERT_TRUE(key) << to_string(key.error());
+  run({"import", checkpoint_, "-o", bench_.path("s.skein"), "--key",
+       bench_.path("keys/skein.key")});
+  EXPECT_TRUE(open("s.skein")->verify_signature(*key));
+  const auto mode = std::filesystem::status(bench_.path("keys/skein.key")).permissions();
+  EXPECT_EQ(mode & (std::filesystem::perms::group_all | std::filesystem::perms::others_all),
+            std::filesystem::perms::none);
+  const Buffer secret = bench_.read("keys/skein.key");
+  expect_refused({"keys", "new", "-o", bench_.path("keys")}, 4, "skein.key");
+  EXPECT_EQ(bench_.read("keys/skein.key"), secret);
+  run({"keys", "new", "-o", bench_.path("others")});
+  EXPECT_NE(bench_.read("others/skein.key"), secret);
+}
+
+TEST_F(CompressCommands, APatchMakesTheSignedTargetAgain) {
+  const std::string base = imported("base.skein");
+  run({"keys", "new", "-o", bench_.path("keys")});
+  const std::string target = bench_.path("target.skein");
+  run({"compress", base, "-o", target, "--key", bench_.path("keys/skein.key")});
+  const std::string patch = bench_.path("patch");
+  const auto told = run_json({"delta", "make", base, target, "-o", patch, "--json"});
+  EXPECT_EQ(told.at("patch_bytes").to_number<std::size_t>(), bench_.read("patch").size());
+  for (const char* key : {"target_bytes", "pages", "pages_changed", "seconds"}) {
+    EXPECT_TRUE(told.contains(key)) << key;
+  }
+  run({"delta", "apply", base, patch, "-o", bench_.path("made.skein")});
+  EXPECT_EQ(bench_.read("made.skein"), bench_.read("target.skein"));
+}
+
+TEST_F(CompressCommands, APatchForAnotherBaseOrDamagedIsNamedAndLeavesNothing) {
+  const std::string base = imported("base.skein");
+  const std::string target = bench_.path("target.skein");
+  run({"compress", base, "-o", target});
+  const std::string patch = bench_.path("v2.patch");
+  run({"delta", "make", base, target, "-o", patch});
+  const std::string out = bench_.path("made.skein");
+  expect_refused({"delta", "apply", target, patch, "-o", out}, 1, "v2.patch");
+  expect_refused({"delta", "apply", base, base, "-o", out}, 3, "base.skein");
+  expect_refused({"delta", "apply", base, bench_.path("none"), "-o", out}, 3, "none");
+  expect_refused({"delta", "make", checkpoint_, target, "-o", out}, 3, "tiny-64-f32");
+  Buffer bytes = bench_.read("v2.patch");
+  bytes[bytes.size() / 2] ^= std::byte{1};
+  const std::string bad = bench_.write("bad.patch", bytes);
+  expect_refused({"delta", "apply", base, bad, "-o", out}, 3, "bad.patch");
+  EXPECT_FALSE(bench_.has("made.skein"));
+}
+
+}  // namespace
+}  // namespace skein
