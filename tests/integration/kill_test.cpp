@@ -46,6 +46,8 @@ struct Walk : ::testing::Test {
 
 TEST_F(Walk, TheEdgeKilledAtAnyMomentRestartsIntoAVerifiedSlotAndArrives) {
   for (std::size_t kill = 1; kill <= kKills; ++kill) {
+    if (kill > 1) fleet.forget_previous();
+    if (HasFatalFailure()) return;
     fleet.roll_out(digests[kill % 2]);
     RealFleet::pause(dice() % 900);
     fleet.edge->kill_now(SIGKILL);
@@ -58,6 +60,8 @@ TEST_F(Walk, TheEdgeKilledAtAnyMomentRestartsIntoAVerifiedSlotAndArrives) {
 
 TEST_F(Walk, TheCoordinatorKilledAtAnyMomentTakesTheRolloutUpAgain) {
   for (std::size_t kill = 1; kill <= kKills; ++kill) {
+    if (kill > 1) fleet.forget_previous();
+    if (HasFatalFailure()) return;
     fleet.roll_out(digests[kill % 2]);
     RealFleet::pause(dice() % 900);
     fleet.coordinator->kill_now(SIGKILL);

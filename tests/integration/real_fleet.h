@@ -117,6 +117,21 @@ class RealFleet {
     return whole ? "" : to_string(whole.error());
   }
 
+  // Restarts the edge without the pages that only its previous artifact used, so that the next
+  // update has to fetch them again.
+  void forget_previous() {
+    edge->kill_now(SIGKILL);
+    ChunkStore store(real.env().disk, path("edge") + "/chunks");
+    Slots slots(real.env().disk, path("edge") + "/slots");
+    const auto state = real.run(slots.load());
+    ASSERT_TRUE(state && *state);
+    const auto removed = real.run(store.remove_unreferenced({(*state)->active}));
+    ASSERT_TRUE(removed) << to_string(removed.error());
+    EXPECT_GT(removed->pages, 0U);
+    start_edge();
+    ASSERT_TRUE(until([&] { return edge_ready(); }, 20)) << log("edge");
+  }
+
   HttpResponse get(std::uint16_t port, const std::string& target) {
     return call(port, "GET", target, "");
   }
