@@ -73,9 +73,6 @@ prepare_models() {
   facts=$("$skein" inspect "$v1" --json) || return 1
   f32_bytes=$(($(echo "$facts" | field parameters) * 4))
   artifact_bytes=$(echo "$facts" | field file_bytes)
-  "$skein" generate "$v1" -p "The old captain looked at the sea and" -n 200 --temperature 0 \
-    --stats "$work/stats.json" || return 1
-  decode_tokens_per_s=$(field decode_tokens_per_s <"$work/stats.json")
 }
 
 start_coordinator() {
@@ -112,7 +109,7 @@ start_edges() {
   launch relay "$skein" relay --listen "127.0.0.1:$port_relay" --to "127.0.0.1:$port_devices"
   local i token to
   for i in 1 2 3; do
-    "$skein" robot-log --dialect $((i - 1)) --lines 40 --seed "$i" -o "$work/robot-$i.txt" || return 1
+    "$skein" robot-log --dialect $((i - 1)) --lines 60 --seed "$i" -o "$work/robot-$i.txt" || return 1
     token=$("$skein" device token -o json | field token) || return 1
     to=$port_devices
     [ "$i" = 1 ] && to=$port_relay
@@ -168,8 +165,9 @@ answer_prompt() {
     -d "{\"prompt\":\"$prompt\",\"max_tokens\":1,\"temperature\":0,\"stream\":true}" \
     "http://127.0.0.1:$(edge_port 2)/v1/completions") || return 1
   grep -q '^data: \[DONE\]' "$work/stream.txt" || return 1
-  reply=$(ask 2 "{\"prompt\":\"$prompt\",\"max_tokens\":48,\"temperature\":0}")
+  reply=$(ask 2 "{\"prompt\":\"$prompt\",\"max_tokens\":400,\"temperature\":0}")
   answer=$(echo "$reply" | field text)
+  decode_tokens_per_s=$(echo "$reply" | field decode_tokens_per_s)
   echo "answer: $answer"
   [ -n "$answer" ]
 }
@@ -182,28 +180,38 @@ deliver_v2() {
   [ "$update_bytes" -gt 0 ]
 }
 
+# The text of a streamed answer: the events' texts, joined (still JSON-escaped: enough to compare).
+streamed_text() { grep -o '"text":"\([^"\\]\|\\.\)*"' "$1" | sed 's/^"text":"//; s/"$//' | tr -d '\n'; }
+
 split_answer() {
-  local body local_reply cut_reply
-  body="{\"prompt\":\"$prompt\",\"max_tokens\":160,\"temperature\":0"
-  local_reply=$(ask 1 "$body}") || return 1
-  (
-    sleep 0.6
-    kill -9 "$pid_relay"
-  ) &
-  cut_reply=$(ask 1 "$body,\"skein\":{\"split_layer\":3}}") || return 1
-  echo "local: $local_reply"
-  echo "split: $cut_reply"
-  split_equals_local=false
-  [ "$(echo "$local_reply" | field text)" = "$(echo "$cut_reply" | field text)" ] && split_equals_local=true
+  local body curl_pid tries=0
+  body="{\"prompt\":\"$prompt\",\"max_tokens\":2000,\"temperature\":0,\"stream\":true"
+  curl -s -N --max-time 120 -H 'Content-Type: application/json' -d "$body}" -o "$work/local.txt" \
+    "http://127.0.0.1:$(edge_port 1)/v1/completions" || return 1
+  curl -s -N --max-time 120 -H 'Content-Type: application/json' -o "$work/split.txt" \
+    -d "$body,\"skein\":{\"split_layer\":3}}" "http://127.0.0.1:$(edge_port 1)/v1/completions" &
+  curl_pid=$!
+  # The link is cut as soon as the answer is well under way.
+  while [ "$(grep -c '^data:' "$work/split.txt" 2>/dev/null || true)" -lt 20 ] 2>/dev/null; do
+    tries=$((tries + 1))
+    [ $tries -lt 6000 ] || { echo "the split answer never began"; return 1; }
+    sleep 0.005
+  done
+  kill -9 "$pid_relay"
+  wait "$curl_pid" || return 1
+  tail -c 600 "$work/split.txt"
+  grep -q '^data: \[DONE\]' "$work/split.txt" || { echo "the answer did not end"; return 1; }
   # The link must really have been cut while the answer was under way.
-  echo "$cut_reply" | grep -q '"fell_back":true' || { echo "the link was not cut mid-answer"; return 1; }
+  grep -q '"fell_back":true' "$work/split.txt" || { echo "the link was not cut mid-answer"; return 1; }
+  split_equals_local=false
+  [ "$(streamed_text "$work/local.txt")" = "$(streamed_text "$work/split.txt")" ] && split_equals_local=true
   launch relay "$skein" relay --listen "127.0.0.1:$port_relay" --to "127.0.0.1:$port_devices"
-  [ "$split_equals_local" = true ]
+  [ "$split_equals_local" = true ] && [ -n "$(streamed_text "$work/local.txt")" ]
 }
 
 federated_round() {
   local id status
-  id=$("$skein" round start --quorum 3 --invite 3 --epochs 2 --context 64 --learning-rate 0.1 -o json | field id) || return 1
+  id=$("$skein" round start --quorum 3 --invite 3 --epochs 2 --context 64 --learning-rate 0.2 -o json | field id) || return 1
   [ -n "$id" ] || return 1
   until_true 240 round_ended "$id" || return 1
   status=$("$skein" round status "$id" -o json)

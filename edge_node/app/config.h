@@ -35,7 +35,7 @@ struct EdgeConfig {
   // [learn]
   std::string text;      // this device's own text file
   bool consent = false;  // without it nothing is read and nothing leaves
-  double max_update_norm = 100;
+  double max_update_norm = 1000;
   // [log]
   LogLevel log_level = LogLevel::kInfo;
   bool log_json = false;

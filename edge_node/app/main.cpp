@@ -4,10 +4,12 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <cstdlib>
 
 #include "common/env/real/real_env.h"
 #include "edge_node/app/config.h"
 #include "edge_node/app/edge_node.h"
+#include "kernels/isa/isa.h"
 
 extern char** environ;
 
@@ -61,11 +63,8 @@ int complain(const Error& error) {
 }
 
 Task<void> end(EdgeNode& node, RealEnv& real, bool drain) {
-  if (drain) {
-    co_await node.drain();
-  } else {
-    co_await node.stop();
-  }
+  Task<void> ending = drain ? node.drain() : node.stop();
+  co_await std::move(ending);
   real.stop();
 }
 
@@ -113,6 +112,10 @@ int main(int argc, char** argv) {
   }
   const auto config = skein::configure(flags);
   if (!config) return skein::complain(config.error());
+  const char* isa = std::getenv("SKEIN_ISA");
+  if (const auto chosen = skein::select_isa(isa == nullptr ? "" : isa); !chosen) {
+    return skein::complain(chosen.error());
+  }
   if (flags.check) return std::puts("the configuration is good") < 0;
   return skein::serve(*config);
 }
