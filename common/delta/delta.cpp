@@ -218,7 +218,6 @@ Result<Patch> make_patch(PageSource& base, PageSource& target,
     }
     ++patch.stats.pages_changed;
     TRY(const ByteView page, target.page(PageIndex(i)));
-    const Buffer whole = compress(page);
     Buffer difference;
     if (pairs[i]) {
       TRY(const ByteView from, base.page(PageIndex(*pairs[i])));
@@ -226,7 +225,10 @@ Result<Patch> make_patch(PageSource& base, PageSource& target,
       subtract(moved, from);
       difference = compress(moved);
     }
-    if (pairs[i] && difference.size() < whole.size()) {
+    // A difference of less than half the page is taken without trying the page itself.
+    const bool good = pairs[i] && difference.size() < page.size() / 2;
+    const Buffer whole = good ? Buffer() : compress(page);
+    if (good || (pairs[i] && difference.size() < whole.size())) {
       append_entry(patch.bytes, Kind::kDifference, *pairs[i], difference);
     } else {
       append_entry(patch.bytes, Kind::kWhole, 0, whole);
