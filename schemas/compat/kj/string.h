@@ -1,5 +1,6 @@
-// Found before the system's <kj/string.h>, which it includes. Cap'n Proto 0.9.2 leaves out two comparisons
-// when the compiler knows <=>, and clang 19 then cannot compile <capnp/blob.h>: they are put back here.
+// Found before the system's <kj/string.h>, which it includes. Cap'n Proto 0.9.2 leaves out two
+// comparisons when the compiler knows <=>, and clang 19 then cannot compile <capnp/blob.h>: they
+// are put back here.
 #pragma once
 
 #include_next <kj/string.h>
