@@ -23,7 +23,10 @@ Peer::Core::Core(Env env, std::unique_ptr<Stream> stream, RequestHandler* handle
       changed_(env.executor),
       last_heard_(env.clock.now()),
       outbox_(env.executor),
-      tasks_(env.executor) {}
+      tasks_(env.executor) {
+  // Queued before anything else can be: a call may be made before run() has begun.
+  answer_at_once(wire::hello_frame());
+}
 
 void Peer::Core::close() {
   end(Error{Errc::kCancelled, "this side closed the link", {}, {}}, true);
@@ -59,7 +62,6 @@ Task<Result<void>> Peer::Core::run(Self self) {
   if (!self->ended_) {
     self->last_heard_ = self->env_.clock.now();
     self->writer_ended_ = false;
-    self->answer_at_once(wire::hello_frame());
     self->tasks_.spawn(read_frames(self));
     self->tasks_.spawn(write_frames(self));
     self->tasks_.spawn(watch_silence(self));

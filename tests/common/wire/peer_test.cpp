@@ -42,6 +42,26 @@ TEST(Peer, AnswersInterleavedCallsEachWithItsOwn) {
   }
 }
 
+TEST(Peer, ACallMadeBeforeTheLinkRunsIsAnsweredOnceItDoes) {
+  LinkWorld world;
+  LinkedPeers serving(world);
+  auto streams = test::make_stream_pair(world.env().executor, {"10.0.0.8", "device-8", 8, {}});
+  Peer early(world.env(), std::move(streams.left), nullptr, {});
+  Peer late(world.env(), std::move(streams.right), &serving.handler, {});
+  std::optional<Result<void>> early_end, late_end;
+  Outcome outcome;
+  world.spawn(keep(early.call(UploadChunk{RoundId(1), 5}, {}, serving.in(60s)), outcome));
+  world.spawn(LinkedPeers::keep(early.run(), early_end));
+  world.spawn(LinkedPeers::keep(late.run(), late_end));
+  world.run(world.clock.sleep_for(1s));
+  ASSERT_TRUE(outcome && *outcome) << "no answer";
+  EXPECT_EQ((*outcome)->message, Message(UploadStatus{5, true}));
+  early.close();
+  late.close();
+  world.run(world.clock.sleep_for(1s));
+  EXPECT_TRUE(early_end && late_end);
+}
+
 TEST(Peer, TheHandlersErrorBecomesTheCallersError) {
   LinkWorld world;
   LinkedPeers link(world);
