@@ -9,6 +9,7 @@
 #include "common/artifact/artifact_file.h"
 #include "common/convert/convert.h"
 #include "common/env/disk.h"
+#include "coordinator/registry/store.h"
 #include "simulations/scenarios/internal/known_models.h"
 #include "simulations/scenarios/internal/operator_desk.h"
 #include "simulations/workload/robot_logs.h"
@@ -23,6 +24,7 @@ using story::OperatorDesk;
 
 constexpr unsigned kHeldOutLines = 24;
 constexpr std::uint64_t kMaxStoryFile = 16U << 20;
+constexpr Duration kCurtainLimit = std::chrono::minutes(10);  // for everybody to stop
 constexpr unsigned kRoundTries = 3;
 constexpr Duration kLook =
     std::chrono::seconds(2);  // between two looks at a state that should change
@@ -73,7 +75,15 @@ class Teller {
     ended_ = true;
   }
   bool ended() const { return ended_; }
-  const std::string& chapter() const { return chapter_; }
+  // Ends a story in its middle: what people do first, then the machines.
+  Task<void> abandon(TaskGroup& stage) {
+    co_await stage.stop();
+    co_await misfortunes_.stop();
+    co_await fleet_.stop();
+    ended_ = true;
+  }
+  // The chapter, and what it was waiting for.
+  std::string where();
 
  private:
   static std::vector<SlotPlace> places(const Scenario& scenario) {
@@ -127,7 +137,7 @@ class Teller {
       co_return;
     }
     const std::string path = "/api/v1/rollouts/" + json::serialize(rollout->at("id"));
-    (void)co_await desk_->ask("POST", path + "/start", "{}");
+    (void)co_await desk_->ask("POST", path + "/start", "{}");  // asked twice, it is refused once
     co_await wait_active(digest, path);
   }
 
@@ -160,6 +170,12 @@ class Teller {
       // What failed on the way (a torn link at the wrong moment) is tried again, as an operator
       // would.
       if (since(began) > 120) (void)co_await desk_->ask("POST", rollout + "/retry", "{}");
+    }
+    // The coordinator has to hear of it before it begins another.
+    for (;;) {
+      const auto told = co_await desk_->ask("GET", rollout, "");
+      if (told && told->at("state").as_string() == "finished") break;
+      co_await world_.clock().sleep_for(kLook);
     }
     count("devices_updated", scenario_.devices);
   }
@@ -318,6 +334,26 @@ class Teller {
   bool ended_ = false;
 };
 
+// Read off the coordinator's tables, outside virtual time: asking must not move the story on.
+std::string Teller::where() {
+  std::string text = "'" + chapter_ + "' (";
+  const auto store = open_sqlite_store(fleet_.database());
+  const auto rollouts = store ? (*store)->rollouts() : tl::unexpected(store.error());
+  if (!rollouts) return text + to_string(rollouts.error()) + ")";
+  for (const RolloutRow& rollout : *rollouts) {
+    text += " rollout " + std::to_string(rollout.id.value()) + " of " +
+            rollout.artifact.short_hex() + " " + std::string(name_of(rollout.state));
+    const auto steps = (*store)->rollout_devices(rollout.id);
+    if (!steps) continue;
+    for (const RolloutDeviceRow& row : *steps) {
+      if (row.step == DeviceStep::kCommitted) continue;
+      text += "; device " + std::to_string(row.device.value()) + " " +
+              std::string(name_of(row.step)) + " " + row.reason;
+    }
+  }
+  return text + ")";
+}
+
 }  // namespace
 
 StoryEnd tell(const Scenario& scenario, std::uint64_t seed, double until_s) {
@@ -333,16 +369,21 @@ StoryEnd tell(const Scenario& scenario, std::uint64_t seed, double until_s) {
   (void)world->run_while(goes_on, last);
   if (world->violation()) end.violations.push_back(*world->violation());
   if (!teller->ended() && end.violations.empty() && until_s <= 0) {
-    end.violations.push_back("the story stood still in its chapter '" + teller->chapter() +
-                             "' at " + std::to_string(limit) + " s");
+    end.violations.push_back("the story stood still in its chapter " + teller->where() + " at " +
+                             std::to_string(limit) + " s");
   }
   const Instant now = world->clock().now();
   end.virtual_seconds = std::chrono::duration<double>(now.time_since_epoch()).count();
   end.trace_hash = world->trace_hash();
   end.events = world->events();
   if (!end.violations.empty()) end.last_events = world->recent();
+  TaskGroup curtain(world->executor());
+  if (!teller->ended() && !world->violation()) {
+    curtain.spawn(teller->abandon(*stage));
+    (void)world->run_while([&] { return curtain.running() > 0; }, now + kCurtainLimit);
+  }
   if (!teller->ended()) {
-    // A world that was stopped half way cannot be unwound in order; the process is about to end.
+    // A world that a checker stopped cannot be unwound in order; the process is about to end.
     (void)stage.release();
     (void)teller.release();
     (void)world.release();
