@@ -39,7 +39,7 @@ struct Tokenizer {
 struct Tensor {
   name @0 :Text;                   # the official RWKV name
   shape @1 :List(UInt32);          # as in the checkpoint, outermost first
-  format @2 :UInt8;                # 1 f32, 2 bf16, 3 f16, 4 q8 (kernels/ops/format.h)
+  format @2 :UInt8;                # 1 f32, 2 bf16, 3 f16, 4 q8, 5 q6, 6 q5, 7 q4 (kernels/ops/format.h)
   layout @3 :UInt8;                # 1 rows, 2 tiles of 16 rows
   transposed @4 :Bool;             # the stored matrix is the transpose of the checkpoint's
   rows @5 :UInt32;                 # of the stored matrix; a vector has one

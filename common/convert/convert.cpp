@@ -11,8 +11,6 @@ using internal::PageMemory;
 using internal::PagePacker;
 using internal::TensorPlan;
 
-constexpr const char* kQ8Grid = "q8-g32-sym-v1";
-
 class PagesInMemory final : public MemoryArtifact {
  public:
   const Manifest& manifest() const override { return manifest_; }
@@ -40,19 +38,16 @@ void note_technique(Manifest& manifest, std::string technique) {
 }
 
 std::string technique_of(Precision precision) {
-  switch (precision) {
-    case Precision::kKeep:
-      return "";
-    case Precision::kF32:
-      return "f32";
-    case Precision::kBf16:
-      return "bf16";
-    case Precision::kF16:
-      return "f16";
-    case Precision::kQ8:
-      break;
-  }
-  return "q8";
+  if (precision == Precision::kKeep) return "";
+  return std::string(name_of(internal::format_of(precision)));
+}
+
+// How weights are rounded: artifacts of one grid can be compared code by code.
+std::string grid_of(Precision precision) {
+  if (precision == Precision::kKeep) return "";
+  const Format format = internal::format_of(precision);
+  if (!is_quantized(format)) return "";
+  return std::string(name_of(format)) + (format == Format::kQ8 ? "-g32-sym-v1" : "-g32-zero-v1");
 }
 
 // Copies base's pages, except those that only replaced tensors used, and renumbers.
@@ -103,7 +98,7 @@ Result<std::unique_ptr<MemoryArtifact>> convert(const Checkpoint& checkpoint,
       internal::plan_tensors(checkpoint.tensors, options.precision));
   manifest.name = options.name;
   manifest.version = options.version;
-  if (options.precision == Precision::kQ8) manifest.grid_id = kQ8Grid;
+  manifest.grid_id = grid_of(options.precision);
   note_technique(manifest, technique_of(options.precision));
 
   PagePacker packer(manifest, artifact->pages_, options.hash_pages);

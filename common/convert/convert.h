@@ -13,7 +13,7 @@
 
 namespace skein {
 
-enum class Precision : unsigned char { kKeep, kF32, kBf16, kF16, kQ8 };
+enum class Precision : unsigned char { kKeep, kF32, kBf16, kF16, kQ8, kQ6, kQ5, kQ4 };
 
 struct ConvertOptions {
   Precision precision = Precision::kKeep;
@@ -24,8 +24,8 @@ struct ConvertOptions {
 };
 
 // Finds architecture and shapes in the tensors (names, ranks, sizes); Errc::kUnsupported or
-// kCorrupt names the tensor and what was expected. kQ8 quantizes the matrices (embedding, head,
-// r/k/v/o, LoRAs and channel-mix); vectors stay as they are.
+// kCorrupt names the tensor and what was expected. kQ8 to kQ4 quantize the matrices (embedding,
+// head, r/k/v/o, LoRAs and channel-mix); vectors stay as they are.
 Result<ModelConfig> find_config(const Checkpoint& checkpoint);
 
 // The pages in memory, owned by the returned source.

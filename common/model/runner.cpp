@@ -55,7 +55,7 @@ void add_to(Span x, View more) {
 void LayerPass::multiply(const Matrix& w, View x, Span y) {
   const MatrixView view = w.view();
   ActivationView input{x, {}, {}};
-  if (view.format == Format::kQ8) {
+  if (is_quantized(view.format)) {
     const std::size_t groups = (x.size() + kGroup - 1) / kGroup;
     const Span scales = Span(work_.scales).first(groups);
     const std::span<std::int8_t> codes = std::span(work_.codes).first(groups * kGroup);

@@ -12,6 +12,7 @@
 #include "common/env/disk.h"
 #include "common/model/tokenizer.h"
 #include "coordinator/compress/internal/delta_commands.h"
+#include "coordinator/compress/internal/settings.h"
 #include "coordinator/compress/press.h"
 
 namespace skein {
@@ -23,6 +24,7 @@ struct MakeOptions {
   std::string in, out, vocabulary, key, name, version, report;
   std::string precision = "keep";
   std::string preset;
+  std::vector<std::string> settings;
   bool json = false;
 };
 
@@ -76,7 +78,10 @@ Task<Result<std::optional<SigningKey>>> read_key(Env env, std::string path) {
 }
 
 Result<Precision> precision_of(const MakeOptions& options) {
-  if (options.preset == "near-lossless") return Precision::kQ8;
+  if (options.preset == "near-lossless") {
+    TRY(const PressSettings settings, parse_settings(options.settings));
+    return settings.format;
+  }
   if (!options.preset.empty()) {
     return fail(Errc::kUsage, "the preset '" + options.preset + "' is not built yet", "--preset",
                 "use near-lossless");
@@ -193,6 +198,11 @@ void add_compress_commands(CLI::App& tool, Command& chosen) {
   CLI::App* compress =
       add_maker(tool, chosen, "compress", "a model to a smaller artifact", compress_options);
   compress->add_option("--preset", compress_options->preset, "near-lossless (8 bits, the default)");
+  compress
+      ->add_option("--set", compress_options->settings,
+                   "technique.key=value, any number of times: quantize.format=q8 (default), q6, "
+                   "q5 or q4")
+      ->allow_extra_args(false);
   compress->add_option("--report", compress_options->report, "write what it cost as JSON");
   add_delta_commands(tool, chosen);
   auto key_options = std::make_shared<MakeOptions>();

@@ -38,7 +38,7 @@ Result<Buffer> row_major(PageSource& pages, const TensorEntry& tensor, Format& f
   TRY(Buffer stored, stored_matrix(pages, tensor));
   Buffer rows;
   format = tensor.format;
-  if (tensor.format == Format::kQ8) {
+  if (is_quantized(tensor.format)) {
     format = Format::kF32;
     std::vector<float> values(std::size_t{tensor.rows} * tensor.cols);
     decode(tensor.format, tensor.layout, tensor.rows, tensor.cols, stored, values);

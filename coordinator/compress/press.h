@@ -1,5 +1,6 @@
-// Press: any model, squeezed into a new artifact's pages. One technique so far: rounding to 8 bits
-// in groups of 32 (kernels/ops/format.h). Pure but for the time it takes; any thread.
+// Press: any model, squeezed into a new artifact's pages. One technique so far: plain rounding to
+// 8, 6, 5 or 4 bits in groups of 32 (kernels/ops/format.h). Pure but for the time it takes; any
+// thread.
 #pragma once
 
 #include <memory>
@@ -28,7 +29,7 @@ struct PressResult {
 inline constexpr std::uint64_t kMaxUnpackedBytes = 1ULL << 36;
 
 // An artifact's tensors as a checkpoint again: row-major elements under their official names.
-// `storage` owns the bytes that the checkpoint's views point into. q8 tensors become f32.
+// `storage` owns the bytes that the checkpoint's views point into. Quantized tensors become f32.
 Result<Checkpoint> tensors_of(PageSource& pages, std::vector<Buffer>& storage);
 // The vocabulary file's bytes that the artifact embeds; empty when it has none.
 Result<Buffer> vocabulary_of(PageSource& pages);

@@ -25,11 +25,11 @@ struct KernelTable {
   // y[0, 16 * tile_count) = W x over whole consecutive tiles; x has `cols` floats.
   using Tiles = void (*)(const void* tiles, std::uint32_t tile_count, std::uint32_t cols,
                          const float* x, float* y);
-  // The same for q8: codes and scales are the activation's, `groups` groups of 32.
+  // The same for q8 to q4: codes and scales are the activation's, `groups` groups of 32.
   using TilesQ8 = void (*)(const void* tiles, std::uint32_t tile_count, std::uint32_t groups,
                            const std::int8_t* codes, const float* scales, float* y);
   // y[j] += w(i, j) * h(i) for each row i of the batch in turn, j in [0, cols).
-  // q8: y[j] += float(code) * (h * scale of the group).
+  // q8 to q4: y[j] += float(code) * (h * scale of the group).
   using AddRows = void (*)(const RowBatch& batch, std::uint32_t cols, float* y);
   // Whole groups of 32: see quantize_activation.
   using Quantize = void (*)(const float* x, std::uint32_t groups, std::int8_t* codes,
@@ -41,10 +41,16 @@ struct KernelTable {
   Tiles tiles_bf16;
   Tiles tiles_f16;
   TilesQ8 tiles_q8;
+  TilesQ8 tiles_q6;
+  TilesQ8 tiles_q5;
+  TilesQ8 tiles_q4;
   AddRows add_rows_f32;
   AddRows add_rows_bf16;
   AddRows add_rows_f16;
   AddRows add_rows_q8;
+  AddRows add_rows_q6;
+  AddRows add_rows_q5;
+  AddRows add_rows_q4;
   Quantize quantize;
   Wkv wkv;
 };

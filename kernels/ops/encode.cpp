@@ -6,6 +6,7 @@
 
 #include "common/base/check.h"
 #include "kernels/ops/format.h"
+#include "kernels/ops/internal/packed.h"
 
 namespace skein {
 namespace {
@@ -195,6 +196,10 @@ void encode(Format format, Layout layout, std::uint32_t rows, std::uint32_t cols
       return encode_plain<Float16>(layout, rows, cols, values, out);
     case Format::kQ8:
       return encode_q8(layout, rows, cols, values, out);
+    case Format::kQ6:
+    case Format::kQ5:
+    case Format::kQ4:
+      return encode_packed({packed_bits(format), layout, rows, cols}, values, out);
   }
 }
 
@@ -211,6 +216,10 @@ void decode(Format format, Layout layout, std::uint32_t rows, std::uint32_t cols
       return decode_plain<Float16>(layout, rows, cols, stored, values);
     case Format::kQ8:
       return decode_q8(layout, rows, cols, stored, values);
+    case Format::kQ6:
+    case Format::kQ5:
+    case Format::kQ4:
+      return decode_packed({packed_bits(format), layout, rows, cols}, stored, values);
   }
 }
 

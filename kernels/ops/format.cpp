@@ -3,6 +3,7 @@
 #include <bit>
 
 #include "common/base/check.h"
+#include "kernels/ops/internal/packed.h"
 
 namespace skein {
 
@@ -16,6 +17,12 @@ std::string_view name_of(Format format) {
       return "f16";
     case Format::kQ8:
       return "q8";
+    case Format::kQ6:
+      return "q6";
+    case Format::kQ5:
+      return "q5";
+    case Format::kQ4:
+      return "q4";
   }
   return "unknown";
 }
@@ -44,6 +51,11 @@ std::uint64_t stored_bytes(Format format, Layout layout, std::uint64_t rows, std
       break;
     case Format::kQ8:
       row_bytes = groups * (kGroup + 2);
+      break;
+    case Format::kQ6:
+    case Format::kQ5:
+    case Format::kQ4:
+      row_bytes = groups * packed_group_bytes(packed_bits(format));
       break;
   }
   CHECK(row_bytes != 0 || cols == 0);

@@ -18,6 +18,17 @@
 //
 // q8: symmetric, groups of 32 along the row as stored; scale = f16(max|w| / 127), code = round to
 // nearest even(w / float(scale)), clamped to [-127, 127]; a group of zeros has scale 0.
+//
+// q6, q5, q4 (b = 6, 5, 4 bits): groups of 32 with a head of 16 bits: the upper 9 are the scale,
+// 2^(e - 24) * (1 + m / 16) of e (5 bits) and m (4), the lower 7 a zero point z. A weight is
+// (u * 128 / 2^b - z) * scale, u its b bits: an int8 code like q8's, so all arithmetic is q8's.
+//  kRows group: the head, 16 bytes with u's low nibbles (byte i: column i, column 16 + i above),
+//          then for q5 a 32-bit word with bit 4 of column i in bit i, for q6 two words with bits
+//          4-5 of column i in bits 2(i % 16) of word i / 16. Group after group.
+//  kTiles group: 16 heads, then planes of 64 bytes whose byte r*4 + b is row r, column q*4 + b of
+//          quad q: four planes of low nibbles (quad 2p, 2p + 1 above), then for q5 one plane with
+//          bit 4 of quad q in bit q, for q6 two with bits 4-5 of quad q in bits 2(q % 4) of plane
+//          q / 4.
 #pragma once
 
 #include <cstddef>
@@ -30,14 +41,25 @@
 namespace skein {
 
 // Numbers stand in artifacts: never renumber.
-enum class Format : std::uint8_t { kF32 = 1, kBf16 = 2, kF16 = 3, kQ8 = 4 };
+enum class Format : std::uint8_t {
+  kF32 = 1,
+  kBf16 = 2,
+  kF16 = 3,
+  kQ8 = 4,
+  kQ6 = 5,
+  kQ5 = 6,
+  kQ4 = 7
+};
 enum class Layout : std::uint8_t { kRows = 1, kTiles = 2 };
 
 inline constexpr std::uint32_t kTileRows = 16;
 inline constexpr std::uint32_t kGroup = 32;
 
-std::string_view name_of(Format format);  // "f32", "bf16", "f16", "q8"
+std::string_view name_of(Format format);  // "f32", "bf16", "f16", "q8", "q6", "q5", "q4"
 std::string_view name_of(Layout layout);  // "rows", "tiles"
+
+// Stored as int8 codes in groups, and multiplied with an activation's int8 groups.
+constexpr bool is_quantized(Format format) { return format >= Format::kQ8; }
 
 // Bytes of `rows` rows (kTiles: rounded up to whole tiles). Overflow-free for rows, cols < 2^32.
 std::uint64_t stored_bytes(Format format, Layout layout, std::uint64_t rows, std::uint64_t cols);

@@ -7,6 +7,7 @@
 
 #include "common/base/check.h"
 #include "kernels/isa/kernel_table.h"
+#include "kernels/ops/internal/packed.h"
 #include "kernels/ops/internal/tasks.h"
 
 namespace skein {
@@ -61,6 +62,9 @@ struct MatvecJob {
   }
 
   void call(const std::byte* data, std::uint32_t count, float* out) const {
+    const auto quantized = [&](KernelTable::TilesQ8 kernel) {
+      kernel(data, count, groups_of(w.cols), x.codes.data(), x.scales.data(), out);
+    };
     switch (w.format) {
       case Format::kF32:
         return kernels.tiles_f32(data, count, w.cols, x.values.data(), out);
@@ -69,8 +73,13 @@ struct MatvecJob {
       case Format::kF16:
         return kernels.tiles_f16(data, count, w.cols, x.values.data(), out);
       case Format::kQ8:
-        return kernels.tiles_q8(data, count, groups_of(w.cols), x.codes.data(), x.scales.data(),
-                                out);
+        return quantized(kernels.tiles_q8);
+      case Format::kQ6:
+        return quantized(kernels.tiles_q6);
+      case Format::kQ5:
+        return quantized(kernels.tiles_q5);
+      case Format::kQ4:
+        return quantized(kernels.tiles_q4);
     }
   }
 };
@@ -89,10 +98,9 @@ struct AccumulateJob {
     float* const out = y.data() + first;
     std::fill_n(out, count, 0.0F);
     RowBatch batch;
-    std::size_t start = first * (w.format == Format::kF32 ? 4ULL : 2ULL);
+    const std::size_t start = start_of(first);
     if (w.format == Format::kQ8) {
       batch.scales_at = std::size_t{groups_of(w.cols)} * kGroup - first + first / kGroup * 2ULL;
-      start = first;
     }
     auto block = w.blocks.begin();
     const auto fill = [&](RowBatch& next, std::size_t from) {
@@ -116,6 +124,13 @@ struct AccumulateJob {
     }
   }
 
+  // Where column `first`, the first of a group, begins in a row.
+  std::size_t start_of(std::uint32_t first) const {
+    if (w.format == Format::kQ8) return first;
+    if (!is_quantized(w.format)) return first * (w.format == Format::kF32 ? 4ULL : 2ULL);
+    return first / kGroup * packed_group_bytes(packed_bits(w.format));
+  }
+
   void add(const RowBatch& batch, std::uint32_t count, float* out) const {
     switch (w.format) {
       case Format::kF32:
@@ -126,6 +141,12 @@ struct AccumulateJob {
         return kernels.add_rows_f16(batch, count, out);
       case Format::kQ8:
         return kernels.add_rows_q8(batch, count, out);
+      case Format::kQ6:
+        return kernels.add_rows_q6(batch, count, out);
+      case Format::kQ5:
+        return kernels.add_rows_q5(batch, count, out);
+      case Format::kQ4:
+        return kernels.add_rows_q4(batch, count, out);
     }
   }
 
@@ -150,7 +171,7 @@ void quantize_activation(std::span<const float> x, std::span<std::int8_t> codes,
 void matvec(const MatrixView& w, const ActivationView& x, std::span<float> y, Parallel& parallel) {
   CHECK(w.layout == Layout::kTiles);
   CHECK(y.size() == w.rows && x.values.size() == w.cols);
-  if (w.format == Format::kQ8) {
+  if (is_quantized(w.format)) {
     CHECK(x.scales.size() == groups_of(w.cols) && x.codes.size() == x.scales.size() * kGroup);
   }
   if (w.rows == 0) return;

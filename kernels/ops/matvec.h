@@ -29,7 +29,7 @@ struct MatrixView {
   std::span<const RowBlock> blocks;
 };
 
-// An input vector, with its group-wise int8 form when a q8 matrix will read it.
+// An input vector, with its group-wise int8 form when a quantized matrix will read it.
 // codes: ceil(n/32)*32 int8, zero padded; scales: ceil(n/32) floats, max|x|/127 (0 for a zero
 // group); code = round to nearest even (x / scale), computed as x * (127 / max|x|).
 struct ActivationView {
@@ -40,13 +40,13 @@ struct ActivationView {
 void quantize_activation(std::span<const float> x, std::span<std::int8_t> codes,
                          std::span<float> scales);
 
-// y = W x for a kTiles matrix. y.size() == rows, x.values.size() == cols; q8 needs x.codes and
-// x.scales.
+// y = W x for a kTiles matrix. y.size() == rows, x.values.size() == cols; a quantized matrix
+// needs x.codes and x.scales.
 void matvec(const MatrixView& w, const ActivationView& x, std::span<float> y, Parallel& parallel);
 
 // y = sum over i with h[i] != 0, in increasing i, of h[i] * row_i, for a kRows matrix stored
 // neuron-major (rows = neurons, cols = outputs). Rows behind a zero are never read. Element:
-// y[j] += w(i,j) * h[i]; q8: y[j] += float(code) * (h[i] * scale). Returns the number of rows read.
+// y[j] += w(i,j) * h[i]; q8 to q4: float(code) * (h[i] * scale). Returns the number of rows read.
 // `active` is scratch for at least h.size() indices. Work is split by output columns.
 std::uint32_t sparse_accumulate(const MatrixView& w, std::span<const float> h,
                                 std::span<std::uint32_t> active, std::span<float> y,

@@ -120,7 +120,8 @@ int main(int argc, char** argv) {
   std::printf("reading %zu MiB: %.2f GB/s\n", mebibytes, bandwidth * 1e-9);
   for (const Isa isa : supported_isas()) {
     if (isa == Isa::kScalar || !select_isa(name_of(isa))) continue;
-    for (const Format format : {Format::kF32, Format::kBf16, Format::kF16, Format::kQ8}) {
+    for (const Format format : {Format::kF32, Format::kBf16, Format::kF16, Format::kQ8, Format::kQ6,
+                                Format::kQ5, Format::kQ4}) {
       bench_matrix(buffer, format, Layout::kTiles, bandwidth);
       bench_matrix(buffer, format, Layout::kRows, bandwidth);
     }

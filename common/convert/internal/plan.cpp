@@ -13,21 +13,12 @@ bool is_matrix(Role role) {
 }
 
 Format chosen_format(const CheckpointTensor& tensor, Role role, Precision precision) {
-  switch (precision) {
-    case Precision::kKeep:
-      return tensor.format;
-    case Precision::kF32:
-      return Format::kF32;
-    case Precision::kBf16:
-      return Format::kBf16;
-    case Precision::kF16:
-      return Format::kF16;
-    case Precision::kQ8:
-      break;
-  }
+  if (precision == Precision::kKeep) return tensor.format;
+  const Format format = format_of(precision);
+  if (!is_quantized(format)) return format;
   const bool thin = (role == Role::kLoraIn && tensor.shape[1] < kMinQuantizedRank) ||
                     (role == Role::kLoraOut && tensor.shape[0] < kMinQuantizedRank);
-  return is_matrix(role) && !thin ? Format::kQ8 : tensor.format;
+  return is_matrix(role) && !thin ? format : tensor.format;
 }
 
 // Stored shape, layout and direction by role.
@@ -82,6 +73,29 @@ void gather(const TensorPlan& plan, std::uint32_t first, std::uint32_t count, Bu
 
 }  // namespace
 
+Format format_of(Precision precision) {
+  switch (precision) {
+    case Precision::kKeep:
+      break;
+    case Precision::kF32:
+      return Format::kF32;
+    case Precision::kBf16:
+      return Format::kBf16;
+    case Precision::kF16:
+      return Format::kF16;
+    case Precision::kQ8:
+      return Format::kQ8;
+    case Precision::kQ6:
+      return Format::kQ6;
+    case Precision::kQ5:
+      return Format::kQ5;
+    case Precision::kQ4:
+      return Format::kQ4;
+  }
+  CHECK(precision != Precision::kKeep);
+  return Format::kF32;
+}
+
 Result<TensorPlan> plan_tensor(const CheckpointTensor& tensor, Precision precision) {
   TensorPlan plan{.source = &tensor, .place = place_in_model(tensor.name)};
   const std::vector<std::uint32_t>& shape = tensor.shape;
@@ -100,7 +114,7 @@ Result<TensorPlan> plan_tensor(const CheckpointTensor& tensor, Precision precisi
     elements *= dimension;
   }
   const std::uint64_t element_bytes = tensor.format == Format::kF32 ? 4 : 2;
-  if (tensor.format == Format::kQ8 || elements * element_bytes != tensor.data.size()) {
+  if (is_quantized(tensor.format) || elements * element_bytes != tensor.data.size()) {
     return refuse("a tensor's shape and bytes differ");
   }
   if (is_matrix(plan.place.role) && shape.size() != 2) {

@@ -9,7 +9,7 @@
 
 namespace skein::internal {
 
-inline constexpr std::uint32_t kMinQuantizedRank = 32;  // smaller LoRAs gain nothing from q8
+inline constexpr std::uint32_t kMinQuantizedRank = 32;  // smaller LoRAs gain nothing
 
 struct TensorPlan {
   const CheckpointTensor* source = nullptr;
@@ -20,6 +20,9 @@ struct TensorPlan {
   std::uint32_t rows = 0;  // of the stored matrix
   std::uint32_t cols = 0;
 };
+
+// The format that a precision other than kKeep asks for.
+Format format_of(Precision precision);
 
 // Errc::kUnsupported names a tensor whose rows or tiles are larger than a page.
 Result<TensorPlan> plan_tensor(const CheckpointTensor& tensor, Precision precision);

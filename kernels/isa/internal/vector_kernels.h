@@ -9,6 +9,7 @@
 #pragma once
 
 #include "kernels/isa/internal/lanes.h"
+#include "kernels/isa/internal/packed_kernels.h"
 #include "kernels/isa/kernel_table.h"
 #include "kernels/ops/wkv.h"
 
@@ -225,10 +226,16 @@ constexpr KernelTable kVectorKernels = {
     .tiles_bf16 = tiles<Bfloat16>,
     .tiles_f16 = tiles<Float16>,
     .tiles_q8 = tiles_q8,
+    .tiles_q6 = tiles_packed<6>,
+    .tiles_q5 = tiles_packed<5>,
+    .tiles_q4 = tiles_packed<4>,
     .add_rows_f32 = add_rows<Float32>,
     .add_rows_bf16 = add_rows<Bfloat16>,
     .add_rows_f16 = add_rows<Float16>,
     .add_rows_q8 = add_rows_q8,
+    .add_rows_q6 = add_rows_packed<6>,
+    .add_rows_q5 = add_rows_packed<5>,
+    .add_rows_q4 = add_rows_packed<4>,
     .quantize = quantize,
     .wkv = wkv,
 };

@@ -200,6 +200,23 @@ TEST(Convert, Q8QuantizesMatricesWithinHalfAStepAndKeepsVectors) {
   }
 }
 
+TEST(Convert, EachQuantizedFormatHasItsOwnGrid) {
+  const TinyCheckpoint tiny({.heads = 4, .head_size = 16, .rank = 40, .finite = true});
+  for (const auto& [precision, format, grid] :
+       {std::tuple{Precision::kQ6, Format::kQ6, "q6-g32-zero-v1"},
+        {Precision::kQ5, Format::kQ5, "q5-g32-zero-v1"},
+        {Precision::kQ4, Format::kQ4, "q4-g32-zero-v1"}}) {
+    const auto artifact = converted(tiny.checkpoint, {.precision = precision});
+    expect_valid(*artifact);
+    EXPECT_EQ(artifact->manifest().grid_id, grid);
+    EXPECT_EQ(artifact->manifest().techniques,
+              std::vector<std::string>{std::string(name_of(format))});
+    for (const TensorEntry& entry : artifact->manifest().tensors) {
+      EXPECT_EQ(entry.format, entry.rows == 1 ? Format::kF32 : format) << entry.name;
+    }
+  }
+}
+
 TEST(Convert, Q8KeepsThinLoras) {
   const TinyCheckpoint tiny({.rank = 31, .format = Format::kBf16, .finite = true});
   const auto artifact = converted(tiny.checkpoint, {.precision = Precision::kQ8});

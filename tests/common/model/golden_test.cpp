@@ -90,17 +90,24 @@ TEST(Golden, FloatLogitsAreThoseOfTheFloat64Reference) {
   }
 }
 
-TEST(Golden, EightBitLogitsStayNear) {
+TEST(Golden, QuantizedLogitsStayNear) {
   SerialParallel serial;
   const Opened opened = open(test::golden_file("tiny-128-bf16.safetensors"), Precision::kQ8);
   const auto tokens = parse_ids(test::golden_file("tiny-128-bf16.tokens"));
   const auto expected = parse_logits<double>(test::golden_file("tiny-128-bf16.logits.f64"));
   EXPECT_LE(difference(expected, all_logits(*opened.model, tokens, serial)), 0.15);
+  double before = 0.15;
+  for (const Precision precision : {Precision::kQ6, Precision::kQ5, Precision::kQ4}) {
+    const Opened packed = open(test::golden_file("tiny-128-bf16.safetensors"), precision);
+    before *= 2.5;
+    EXPECT_LE(difference(expected, all_logits(*packed.model, tokens, serial)), before);
+  }
 }
 
 TEST(Golden, ThreadsAndInstructionSetsDoNotChangeABit) {
   for (const Precision precision :
-       {Precision::kKeep, Precision::kF32, Precision::kF16, Precision::kQ8}) {
+       {Precision::kKeep, Precision::kF32, Precision::kF16, Precision::kQ8, Precision::kQ6,
+        Precision::kQ5, Precision::kQ4}) {
     const Opened opened = open(test::golden_file("tiny-128-bf16.safetensors"), precision);
     const auto tokens = parse_ids(test::golden_file("tiny-128-bf16.tokens"));
     SerialParallel serial;

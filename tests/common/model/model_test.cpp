@@ -26,7 +26,8 @@ void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 namespace skein {
 namespace {
 
-constexpr Format kFormats[] = {Format::kF32, Format::kBf16, Format::kF16, Format::kQ8};
+constexpr Format kFormats[] = {Format::kF32, Format::kBf16, Format::kF16, Format::kQ8,
+                               Format::kQ6,  Format::kQ5,   Format::kQ4};
 
 std::unique_ptr<Model> open(test::MemoryPages& pages) {
   auto model = Model::open(pages);

@@ -72,6 +72,45 @@ TEST_F(CompressCommands, PrecisionsThatAreNoneAreRefused) {
   EXPECT_FALSE(bench_.has("x.skein"));
 }
 
+TEST_F(CompressCommands, FewerBitsMakeSmallerArtifactsOfTheFormatThatWasSet) {
+  const std::string artifact = imported("a.skein");
+  std::size_t before = bench_.read("a.skein").size();
+  for (const char* format : {"q8", "q6", "q5", "q4"}) {
+    const std::string name = std::string(format) + ".skein";
+    const auto told = run_json({"compress", artifact, "-o", bench_.path(name), "--set",
+                                std::string("quantize.format=") + format, "--json"});
+    const auto file = open(name);
+    EXPECT_EQ(file->manifest().techniques, std::vector<std::string>{format});
+    EXPECT_EQ(name_of(find_tensor(file->manifest(), "head.weight")->format), format);
+    EXPECT_EQ(name_of(find_tensor(file->manifest(), "emb.weight")->format), format);
+    EXPECT_LT(bench_.read(name).size(), before) << format;
+    before = bench_.read(name).size();
+  }
+  run({"compress", artifact, "-o", bench_.path("default.skein")});
+  EXPECT_EQ(bench_.read("default.skein"), bench_.read("q8.skein"));
+}
+
+TEST_F(CompressCommands, SettingsThatSayNothingKnownAreRefused) {
+  const std::string out = bench_.path("x.skein");
+  const auto refused = [&](std::vector<std::string> settings, const std::string& part) {
+    std::vector<std::string> words = {"compress", checkpoint_, "-o", out};
+    for (std::string& setting : settings) {
+      words.insert(words.end(), {"--set", std::move(setting)});
+    }
+    expect_refused(words, 2, part);
+  };
+  for (const char* text : {"q4", "quantize=q4", "quantize.format", "quantize.format=", ".format=q4",
+                           "quantize.=q4", "=q4"}) {
+    refused({text}, "technique.key=value");
+  }
+  refused({"quantize.format=q3"}, "q8, q6, q5 or q4");
+  refused({"quantize.format=Q4"}, "quantize.format");
+  refused({"quantize.group=32"}, "quantize.format");
+  refused({"prune.format=q4"}, "prune.format");
+  refused({"quantize.format=q4", "quantize.format=q4"}, "twice");
+  EXPECT_FALSE(bench_.has("x.skein"));
+}
+
 TEST_F(CompressCommands, WhatCannotBeReadOrWrittenIsNamedAndLeavesNothing) {
   const std::string out = bench_.path("x.skein");
   const std::string large = bench_.write("large.txt", as_bytes("1 'a' 1\n65529 'b' 1\n"));

@@ -160,7 +160,26 @@ TEST_P(PressOf, AnArtifactIsThatOfItsCheckpoint) {
 
 INSTANTIATE_TEST_SUITE_P(Precisions, PressOf,
                          testing::Values(Precision::kKeep, Precision::kF32, Precision::kBf16,
-                                         Precision::kF16, Precision::kQ8));
+                                         Precision::kF16, Precision::kQ8, Precision::kQ6,
+                                         Precision::kQ5, Precision::kQ4));
+
+TEST(Press, EachBitFewerCostsMore) {
+  const Buffer file = golden_file("tiny-128-bf16.safetensors");
+  const Checkpoint checkpoint = *read_checkpoint(file, "golden");
+  double before = 0;
+  for (const auto& [precision, most] : {std::pair{Precision::kQ8, 0.01},
+                                        {Precision::kQ6, 0.025},
+                                        {Precision::kQ5, 0.045},
+                                        {Precision::kQ4, 0.085}}) {
+    const auto result = press(checkpoint, {.precision = precision});
+    ASSERT_TRUE(result) << to_string(result.error());
+    const auto head = std::ranges::find(result->tensors, "head.weight", &TensorReport::name);
+    ASSERT_NE(head, result->tensors.end());
+    EXPECT_GT(head->relative_error, before);
+    EXPECT_LT(head->relative_error, most);
+    before = head->relative_error;
+  }
+}
 
 TEST(Press, SaysWhichTensorIsMissing) {
   TinyCheckpoint tiny({});

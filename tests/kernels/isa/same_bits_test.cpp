@@ -16,7 +16,8 @@ using test::QuantizedVector;
 using test::random_floats;
 using test::StoredMatrix;
 
-constexpr Format kFormats[] = {Format::kF32, Format::kBf16, Format::kF16, Format::kQ8};
+constexpr Format kFormats[] = {Format::kF32, Format::kBf16, Format::kF16, Format::kQ8,
+                               Format::kQ6,  Format::kQ5,   Format::kQ4};
 
 // Runs `compute` once per instruction set and expects the scalar one's bits from all.
 template <class Compute>
@@ -56,14 +57,16 @@ TEST(SameBits, MatvecOfEveryFormatAndOddShape) {
 TEST(SameBits, MatvecOfMoreColumnsThanOneRunOfGroups) {
   SerialParallel serial;
   const std::uint32_t cols = 512 * 32 * 2 + 77;
-  const StoredMatrix w(Format::kQ8, Layout::kTiles, 18, cols, 3);
   const std::vector<float> x = random_floats(cols, 4);
-  expect_same_bits([&] {
-    const QuantizedVector quantized(x);
-    std::vector<float> y(18);
-    matvec(w.view(), quantized.view(), y, serial);
-    return y;
-  });
+  for (const Format format : {Format::kQ8, Format::kQ6, Format::kQ4}) {
+    const StoredMatrix w(format, Layout::kTiles, 18, cols, 3);
+    expect_same_bits([&] {
+      const QuantizedVector quantized(x);
+      std::vector<float> y(18);
+      matvec(w.view(), quantized.view(), y, serial);
+      return y;
+    });
+  }
 }
 
 TEST(SameBits, Q8CodesAtTheirEnds) {
@@ -82,6 +85,36 @@ TEST(SameBits, Q8CodesAtTheirEnds) {
       matvec(w.view(), quantized.view(), y, serial);
       return y;
     });
+  }
+}
+
+// Any bytes are codes, zero points and finite scales of a packed format.
+TEST(SameBits, PackedPagesOfAnyBytes) {
+  std::mt19937 random(6);
+  SerialParallel serial;
+  for (const Format format : {Format::kQ6, Format::kQ5, Format::kQ4}) {
+    for (const float end : {3.0F, -3.0F}) {
+      StoredMatrix tiles(format, Layout::kTiles, 32, 96, 5);
+      StoredMatrix rows(format, Layout::kRows, 9, 96, 5);
+      const auto fill = [&](MutableByteView bytes) {
+        for (std::byte& byte : bytes) byte = static_cast<std::byte>(random());
+        std::ranges::fill(bytes.first(bytes.size() / 4), std::byte{0xFF});
+      };
+      fill(tiles.bytes());
+      fill(rows.bytes());
+      std::vector<float> x(96, end);  // codes of 127 at one end throughout
+      const std::vector<float> h(9, end);
+      expect_same_bits([&] {
+        const QuantizedVector quantized(x);
+        std::vector<float> y(32);
+        matvec(tiles.view(), quantized.view(), y, serial);
+        std::vector<std::uint32_t> active(9);
+        std::vector<float> sums(96);
+        sparse_accumulate(rows.view(), h, active, sums, serial);
+        y.insert(y.end(), sums.begin(), sums.end());
+        return y;
+      });
+    }
   }
 }
 

@@ -12,7 +12,8 @@
 namespace skein {
 namespace {
 
-constexpr Format kFormats[] = {Format::kF32, Format::kBf16, Format::kF16, Format::kQ8};
+constexpr Format kFormats[] = {Format::kF32, Format::kBf16, Format::kF16, Format::kQ8,
+                               Format::kQ6,  Format::kQ5,   Format::kQ4};
 constexpr Layout kLayouts[] = {Layout::kRows, Layout::kTiles};
 
 TEST(Format, EveryHalfSurvivesWideningAndNarrowing) {
@@ -155,7 +156,111 @@ TEST(Format, Q8TakesZerosHugeAndNonFiniteWeights) {
   EXPECT_EQ(back[65], 127);
 }
 
+constexpr Format kPacked[] = {Format::kQ6, Format::kQ5, Format::kQ4};
+
+TEST(Format, PackedFormatsStayNearAndAreTheSameInBothLayouts) {
+  const std::uint32_t rows = 21;
+  const std::uint32_t cols = 75;
+  const std::vector<float> values = test::random_floats(std::size_t{rows} * cols, 5, 0.02F);
+  for (const auto& [format, most] :
+       {std::pair{Format::kQ6, 0.022}, {Format::kQ5, 0.043}, {Format::kQ4, 0.085}}) {
+    std::vector<std::vector<float>> backs;
+    for (const Layout layout : kLayouts) {
+      Buffer stored(stored_bytes(format, layout, rows, cols), std::byte{0xEE});
+      encode(format, layout, rows, cols, values, stored);
+      backs.emplace_back(values.size());
+      decode(format, layout, rows, cols, stored, backs.back());
+    }
+    EXPECT_EQ(backs[0], backs[1]);
+    double missed = 0;
+    double norm = 0;
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      missed += std::pow(double{backs[0][i]} - double{values[i]}, 2);
+      norm += std::pow(double{values[i]}, 2);
+    }
+    EXPECT_LT(std::sqrt(missed / norm), most) << name_of(format);
+  }
+}
+
+TEST(Format, PackedFormatsKeepAGridThatTheyCanHold) {
+  for (const Format format : kPacked) {
+    const int levels = format == Format::kQ6 ? 64 : format == Format::kQ5 ? 32 : 16;
+    for (const float scale : {0.5F, 0x1p-20F, 0x1.8p-9F, 100.0F}) {
+      std::vector<float> values(64);
+      for (std::size_t i = 0; i < values.size(); ++i) {
+        const int code = static_cast<int>(i * 5) % levels;  // the ends come in each group
+        values[i] = static_cast<float>((i % 32 == 0 ? levels - 1 : code) - levels / 3) * scale;
+      }
+      Buffer stored(stored_bytes(format, Layout::kRows, 1, 64));
+      encode(format, Layout::kRows, 1, 64, values, stored);
+      std::vector<float> back(64);
+      decode(format, Layout::kRows, 1, 64, stored, back);
+      for (std::size_t i = 0; i < values.size(); ++i) {
+        EXPECT_NEAR(back[i], values[i], 0.51F * scale) << name_of(format) << " " << i;
+      }
+    }
+  }
+}
+
+// The layout in the header, byte by byte: 33 columns are two groups.
+TEST(Format, PackedBitsLieWhereTheHeaderSays) {
+  std::vector<float> values(17 * 33);
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i % 33) - 8;
+  Buffer rows(stored_bytes(Format::kQ5, Layout::kRows, 17, 33));
+  Buffer tiles(stored_bytes(Format::kQ5, Layout::kTiles, 17, 33));
+  encode(Format::kQ5, Layout::kRows, 17, 33, values, rows);
+  encode(Format::kQ5, Layout::kTiles, 17, 33, values, tiles);
+  const std::size_t row = 3;
+  const std::size_t group_at = row * 2 * 22;
+  const auto head = load_le<std::uint16_t>(rows, group_at);
+  EXPECT_EQ(load_le<std::uint16_t>(tiles, row * 2), head);
+  const auto word = load_le<std::uint32_t>(rows, group_at + 18);
+  const auto byte_of = [](const Buffer& bytes, std::size_t at) {
+    return std::to_integer<unsigned>(bytes[at]);
+  };
+  for (std::size_t col = 0; col < 32; ++col) {
+    const unsigned low = byte_of(rows, group_at + 2 + col % 16) >> (col < 16 ? 0 : 4) & 15U;
+    const unsigned code = low | (word >> col & 1U) << 4;
+    const std::size_t quad = col / 4;
+    const std::size_t in_plane = row * 4 + col % 4;
+    const unsigned pair = byte_of(tiles, 32 + quad / 2 * 64 + in_plane);
+    const unsigned plane = byte_of(tiles, 32 + 256 + in_plane);
+    EXPECT_EQ((pair >> (quad % 2 == 0 ? 0 : 4) & 15U) | (plane >> quad & 1U) << 4, code) << col;
+    const float scale = std::ldexp(1 + static_cast<float>(head >> 7 & 15) / 16, (head >> 11) - 24);
+    const float value = static_cast<float>(static_cast<int>(code) * 4 - (head & 127)) * scale;
+    EXPECT_NEAR(value, values[row * 33 + col], 0.6F) << col;
+  }
+}
+
+TEST(Format, PackedFormatsTakeZerosHugeTinyAndNonFiniteWeights) {
+  const float inf = std::numeric_limits<float>::infinity();
+  for (const Format format : kPacked) {
+    std::vector<float> values(160, 0.0F);
+    values[32] = 3e38F;
+    values[33] = -inf;
+    values[64] = std::numeric_limits<float>::quiet_NaN();
+    values[65] = 127;
+    values[96] = 1e-40F;
+    for (std::size_t i = 128; i < 160; ++i) values[i] = 3;
+    Buffer stored(stored_bytes(format, Layout::kRows, 1, 160));
+    encode(format, Layout::kRows, 1, 160, values, stored);
+    std::vector<float> back(160);
+    decode(format, Layout::kRows, 1, 160, stored, back);
+    EXPECT_EQ(back[0], 0);
+    EXPECT_GT(back[32], 10000);
+    EXPECT_LT(back[33], -10000);
+    EXPECT_NEAR(back[64], 0, 127.0F / 32);
+    EXPECT_NEAR(back[65], 127, 127.0F / 32);
+    EXPECT_NEAR(back[96], 0, 1e-5F);
+    EXPECT_NEAR(back[140], 3, 0.1F);
+    for (const float value : back) EXPECT_TRUE(std::isfinite(value));
+  }
+}
+
 TEST(Format, StoredBytesMatchTheLayoutsInTheHeader) {
+  EXPECT_EQ(stored_bytes(Format::kQ6, Layout::kRows, 3, 33), 3U * 2 * 26);  // 6.5 bits a weight
+  EXPECT_EQ(stored_bytes(Format::kQ5, Layout::kTiles, 17, 33), 32U * 2 * 22);
+  EXPECT_EQ(stored_bytes(Format::kQ4, Layout::kRows, 1, 64), 64U * 9 / 16);
   EXPECT_EQ(stored_bytes(Format::kQ8, Layout::kRows, 3, 33), 3U * (64 + 4));
   EXPECT_EQ(stored_bytes(Format::kQ8, Layout::kTiles, 17, 33), 32U * (64 + 4));
   EXPECT_EQ(stored_bytes(Format::kBf16, Layout::kRows, 3, 33), 3U * 66);

@@ -15,7 +15,8 @@ using test::QuantizedVector;
 using test::random_floats;
 using test::StoredMatrix;
 
-constexpr Format kFormats[] = {Format::kF32, Format::kBf16, Format::kF16, Format::kQ8};
+constexpr Format kFormats[] = {Format::kF32, Format::kBf16, Format::kF16, Format::kQ8,
+                               Format::kQ6,  Format::kQ5,   Format::kQ4};
 
 TEST(QuantizeActivation, CodesAreTheNearestOf127Steps) {
   const std::vector<float> x = random_floats(70, 1, 3);
@@ -57,7 +58,7 @@ TEST(Matvec, IsCloseToTheDoublePrecisionProduct) {
         sum += product;
         magnitude += std::abs(product);
       }
-      const double tolerance = format == Format::kQ8 ? 0.02 : 1e-6;
+      const double tolerance = is_quantized(format) ? 0.02 : 1e-6;
       EXPECT_NEAR(double{y[row]}, sum, tolerance * magnitude) << name_of(format) << " row " << row;
     }
   }
