@@ -17,7 +17,7 @@ namespace skein {
 namespace {
 
 constexpr std::size_t kLanes = 16;
-constexpr std::size_t kGroupBytes = kLanes * (32 + 2);
+constexpr std::size_t kAhead = 2048;  // bytes fetched before they are used
 
 using F32 = float __attribute__((vector_size(64)));
 using I32 = std::int32_t __attribute__((vector_size(64)));
@@ -44,6 +44,10 @@ SKEIN_INLINE To as(From value) {
   To result;
   __builtin_memcpy(&result, &value, sizeof result);
   return result;
+}
+
+SKEIN_INLINE const char* text(const std::byte* bytes) {
+  return static_cast<const char*>(static_cast<const void*>(bytes));
 }
 
 SKEIN_INLINE void prefetch(const char* at) { __builtin_prefetch(at); }

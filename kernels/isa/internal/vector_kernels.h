@@ -8,15 +8,13 @@
 // keep the copy that was compiled with AVX-512 and hand it to a program running without.
 #pragma once
 
+#include "kernels/isa/internal/grouped_kernels.h"
 #include "kernels/isa/internal/lanes.h"
-#include "kernels/isa/internal/packed_kernels.h"
 #include "kernels/isa/kernel_table.h"
 #include "kernels/ops/wkv.h"
 
 namespace skein {
 namespace {
-
-constexpr std::size_t kAhead = 2048;  // bytes fetched before they are used
 
 struct Float32 {
   static constexpr std::size_t kBytes = 4;
@@ -34,10 +32,6 @@ struct Float16 {
     return __builtin_convertvector(load<F16>(at), F32);
   }
 };
-
-SKEIN_INLINE const char* text(const std::byte* bytes) {
-  return static_cast<const char*>(static_cast<const void*>(bytes));
-}
 
 template <class Kind>
 void tiles(const void* data, std::uint32_t tile_count, std::uint32_t cols, const float* x,
@@ -62,37 +56,17 @@ void tiles(const void* data, std::uint32_t tile_count, std::uint32_t cols, const
   }
 }
 
-// Sums of codes are kept for this many groups at a time (only VNNI needs them).
-constexpr std::uint32_t kGroupsAtATime = 512;
+struct Int8Groups {
+  static constexpr std::size_t kBytes = kLanes * (32 + 2);
 
-// acc[row] += dot * (weight scale * activation scale), group by group.
-SKEIN_INLINE F32 dot_groups(const char* at, std::uint32_t groups, const std::int8_t* codes,
-                            const float* scales, const std::int32_t* offsets, F32 acc) {
-  for (std::uint32_t group = 0; group < groups; ++group, at += kGroupBytes) {
-    for (std::size_t line = 0; line < kGroupBytes; line += 64) prefetch(at + kAhead + line);
-    const I32 dot = dot_group(at + kLanes * 2, codes + group * 32, offsets[group]);
-    const F32 scale = Float16::lanes(at) * scales[group];
-    acc += __builtin_convertvector(dot, F32) * scale;
+  SKEIN_INLINE static std::int32_t code_sum(const std::int8_t* codes) {
+    return group_offset(codes);
   }
-  return acc;
-}
-
-void tiles_q8(const void* data, std::uint32_t tile_count, std::uint32_t groups,
-              const std::int8_t* codes, const float* scales, float* y) {
-  std::int32_t offsets[kGroupsAtATime];
-  for (std::uint32_t first = 0; first < groups; first += kGroupsAtATime) {
-    const std::uint32_t count = groups - first < kGroupsAtATime ? groups - first : kGroupsAtATime;
-    for (std::uint32_t i = 0; i < count; ++i) offsets[i] = group_offset(codes + (first + i) * 32);
-    for (std::uint32_t tile = 0; tile < tile_count; ++tile) {
-      const char* at =
-          static_cast<const char*>(data) + (std::size_t{tile} * groups + first) * kGroupBytes;
-      float* const out = y + tile * kLanes;
-      const F32 before = first == 0 ? F32{} : load<F32>(out);
-      store(out, dot_groups(at, count, codes + std::size_t{first} * 32, scales + first, offsets,
-                            before));
-    }
+  SKEIN_INLINE static F32 scales(const char* at) { return Float16::lanes(at); }
+  SKEIN_INLINE static I32 dot(const char* at, const std::int8_t* codes, std::int32_t sum) {
+    return dot_group(at + kLanes * 2, codes, sum);
   }
-}
+};
 
 template <std::uint32_t rows>
 SKEIN_INLINE void fetch_soon(const RowBatch& batch, std::size_t at) {
@@ -225,10 +199,10 @@ constexpr KernelTable kVectorKernels = {
     .tiles_f32 = tiles<Float32>,
     .tiles_bf16 = tiles<Bfloat16>,
     .tiles_f16 = tiles<Float16>,
-    .tiles_q8 = tiles_q8,
-    .tiles_q6 = tiles_packed<6>,
-    .tiles_q5 = tiles_packed<5>,
-    .tiles_q4 = tiles_packed<4>,
+    .tiles_q8 = tiles_grouped<Int8Groups>,
+    .tiles_q6 = tiles_grouped<PackedGroups<6>>,
+    .tiles_q5 = tiles_grouped<PackedGroups<5>>,
+    .tiles_q4 = tiles_grouped<PackedGroups<4>>,
     .add_rows_f32 = add_rows<Float32>,
     .add_rows_bf16 = add_rows<Bfloat16>,
     .add_rows_f16 = add_rows<Float16>,
