@@ -72,6 +72,10 @@ void sigmoid_all(std::span<float> x) {
   for (float& value : x) value = sigmoid_value(value);
 }
 
+void silu_all(std::span<float> x) {
+  for (float& value : x) value *= sigmoid_value(value);
+}
+
 void relu_squared_all(std::span<float> x) {
   for (float& value : x) {
     const float positive = value > 0 ? value : 0.0F;
@@ -82,6 +86,10 @@ void relu_squared_all(std::span<float> x) {
 void decay_all(std::span<float> x) {
   constexpr float kExpMinusHalf = 0.60653065971263342F;
   for (float& value : x) value = exp_value(-kExpMinusHalf * sigmoid_value(value));
+}
+
+void exp_decay_all(std::span<float> x) {
+  for (float& value : x) value = exp_value(-exp_value(value));
 }
 
 void shift_mix(std::span<const float> x, std::span<const float> previous,

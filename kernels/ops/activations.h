@@ -15,8 +15,12 @@ void tanh_all(std::span<float> x);
 void sigmoid_all(std::span<float> x);
 void relu_squared_all(std::span<float> x);  // max(x, 0)^2: the exact zeros of the channel mix
 
+void silu_all(std::span<float> x);  // x * sigmoid(x)
+
 // The RWKV-7 decay of each channel: exp(-exp(-0.5) * sigmoid(x)), in place.
 void decay_all(std::span<float> x);
+// That of RWKV-5 and RWKV-6: exp(-exp(x)), in place.
+void exp_decay_all(std::span<float> x);
 
 // out = x + mix * (previous - x): token shift.
 void shift_mix(std::span<const float> x, std::span<const float> previous,

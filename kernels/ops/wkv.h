@@ -28,4 +28,32 @@ struct WkvHead {
 
 void wkv(std::span<const WkvHead> heads, Parallel& parallel);
 
+// RWKV-5 and RWKV-6, one head: linear attention with decay and a bonus u for the token at hand.
+//   y = S r + (sum_j r_j u_j k_j) v       with the old S
+//   S = S diag(w) + v k^T
+// Order: the sums as above; S_ij = S_ij * w_j + v_i * k_j.
+struct DecayHead {
+  float* state = nullptr;    // size * size
+  const float* r = nullptr;  // receptance
+  const float* w = nullptr;  // decay
+  const float* k = nullptr;  // key
+  const float* v = nullptr;  // value
+  const float* u = nullptr;  // bonus
+  float* y = nullptr;        // size
+  std::uint32_t size = 0;
+};
+
+void decay_wkv(std::span<const DecayHead> heads, Parallel& parallel);
+
+// RWKV-4: per channel, the average of all values so far, weighted by exp(key) and decaying by
+// exp(w) a token; the token at hand counts exp(u + key). The state is the numerator and denominator
+// of that average, both times exp(-exponent), so that no exp overflows. All spans equally long.
+struct WkvChannels {
+  std::span<float> numerator, denominator, exponent;
+  std::span<const float> k, v, w, u;
+  std::span<float> y;
+};
+
+void channel_wkv(const WkvChannels& channels);
+
 }  // namespace skein
