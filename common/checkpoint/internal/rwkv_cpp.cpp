@@ -1,12 +1,13 @@
 // rwkv.cpp's file (its FILE_FORMAT.md): six u32 {magic, version, vocab, width, layers, data type},
 // then per tensor three u32 {dimensions, key bytes, data type}, the dimensions innermost first, the
-// key, the elements. Its converter changes RWKV-7's tensors in two ways that are undone here:
-// the six token-shift vectors are joined as "x_rwkvag" (r, w, k, v, a, g), and the LoRA matrices
-// w1 w2 a1 a2 v1 v2 g1 g2 are transposed.
+// key, the elements. Its converter changes some tensors; that is undone here (rwkv_cpp_versions.cpp
+// for versions 4 to 6). RWKV-7: the six token-shift vectors are joined as "x_rwkvag" (r, w, k, v,
+// a, g), and the LoRA matrices w1 w2 a1 a2 v1 v2 g1 g2 are transposed.
 #include <algorithm>
 #include <array>
 
 #include "common/checkpoint/internal/readers.h"
+#include "common/checkpoint/internal/rwkv_cpp_versions.h"
 
 namespace skein {
 namespace {
@@ -81,22 +82,6 @@ Result<void> split_joined(const Source& source, const CheckpointTensor& joined,
   return {};
 }
 
-void transpose(CheckpointTensor& tensor) {
-  const std::size_t rows = tensor.shape[0];
-  const std::size_t cols = tensor.shape[1];
-  const std::size_t size = element_bytes(tensor.format);
-  auto relaid = std::make_shared<Buffer>(tensor.data.size());
-  for (std::size_t i = 0; i < rows; ++i) {
-    for (std::size_t j = 0; j < cols; ++j) {
-      std::memcpy(relaid->data() + (j * rows + i) * size,
-                  tensor.data.data() + (i * cols + j) * size, size);
-    }
-  }
-  tensor.relaid = relaid;
-  tensor.data = *relaid;
-  std::swap(tensor.shape[0], tensor.shape[1]);
-}
-
 Result<std::vector<CheckpointTensor>> official(const Source& source,
                                                std::vector<CheckpointTensor> tensors) {
   std::vector<CheckpointTensor> out;
@@ -107,7 +92,8 @@ Result<std::vector<CheckpointTensor>> official(const Source& source,
       TRY_VOID(split_joined(source, tensor, out));
       continue;
     }
-    if (tensor.shape.size() == 2 && std::ranges::any_of(kTransposed, ends)) transpose(tensor);
+    if (tensor.shape.size() == 2 && std::ranges::any_of(kTransposed, ends))
+      transpose_last_two(tensor);
     out.push_back(std::move(tensor));
   }
   return out;
@@ -141,6 +127,8 @@ Result<Checkpoint> read_rwkv_cpp(const Source& source) {
   }
   if (is_rwkv7) {
     TRY(tensors, official(source, std::move(tensors)));
+  } else {
+    TRY_VOID(restore_older_versions(source, tensors));
   }
   return Checkpoint{.kind = CheckpointKind::kRwkvCpp, .tensors = std::move(tensors)};
 }

@@ -57,6 +57,34 @@ TEST(RwkvCpp, LeavesOlderVersionsAsTheyAre) {
   EXPECT_EQ(read->tensors[0].shape, (std::vector<std::uint32_t>{1, 2}));
 }
 
+std::string floats(std::initializer_list<float> values) {
+  return {reinterpret_cast<const char*>(values.begin()), values.size() * sizeof(float)};
+}
+
+TEST(RwkvCpp, UndoesWhatWasReadiedInOlderVersions) {
+  const auto value = [](const CheckpointTensor& tensor, std::size_t i) {
+    return load_le<float>(tensor.data, i * sizeof(float));
+  };
+  const SampleTensor bonus{"blocks.0.att.time_first", {2, 1, 1}, Format::kF32, floats({1, 0.5F})};
+  const SampleTensor decay{
+      "blocks.0.att.time_decay", {2, 1, 1}, Format::kF32, floats({0.36787945F, 1})};
+  const SampleTensor norm{"blocks.0.att.ln_x.weight", {1}, Format::kF32, floats({1})};
+  const std::string v5 = rwkv_cpp_header() + rwkv_cpp_tensor(bonus, 0) + rwkv_cpp_tensor(decay, 0) +
+                         rwkv_cpp_tensor(norm, 0);
+  const auto read = read_checkpoint(as_bytes(v5), "m.bin");
+  ASSERT_TRUE(read) << to_string(read.error());
+  EXPECT_EQ(read->tensors[0].shape, (std::vector<std::uint32_t>{2}));
+  EXPECT_NEAR(value(read->tensors[0], 1), -0.693147F, 1e-6);
+  EXPECT_NEAR(value(read->tensors[1], 0), 0, 1e-6);  // exp(-exp(0))
+  EXPECT_LT(value(read->tensors[1], 1), -80);        // kept for ever, and still finite
+
+  const SampleTensor v4_decay{"blocks.0.att.time_decay", {2}, Format::kF32, floats({-1, -2})};
+  const std::string v4 = rwkv_cpp_header() + rwkv_cpp_tensor(v4_decay, 0);
+  const auto older = read_checkpoint(as_bytes(v4), "m.bin");
+  ASSERT_TRUE(older) << to_string(older.error());
+  EXPECT_NEAR(value(older->tensors[0], 1), 0.693147F, 1e-6);
+}
+
 TEST(RwkvCpp, NamesWhatComesLater) {
   EXPECT_EQ(sentence(rwkv_cpp_header(101, 7)),
             "the model is quantized as Q5_0, which comes later (m.bin, byte 20): use the FP32 or "
