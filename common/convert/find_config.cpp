@@ -1,5 +1,6 @@
-// Architecture and shapes from the tensors alone: the names tell the version, the embedding, the
-// bonus r_k and the first channel-mix give the sizes, and then every tensor must be there and fit.
+// Architecture and shapes from the tensors alone: the names tell the version; the embedding, the
+// bonus (or 5.1's decay) and the first channel-mix give the sizes; then every tensor of that
+// version must be there and fit.
 #include <algorithm>
 #include <unordered_map>
 
@@ -18,6 +19,7 @@ using ByName = std::unordered_map<std::string_view, const CheckpointTensor*>;
 
 constexpr const char* kIncomplete = "the checkpoint is incomplete or damaged; copy it again";
 constexpr std::uint32_t kReleasedHeadSize = 64;
+constexpr std::uint32_t kMixes = 5;  // of RWKV-6, that depend on the token
 
 std::string to_text(const Shape& shape) {
   std::string out;
@@ -32,29 +34,28 @@ tl::unexpected<Error> misfit(const CheckpointTensor& tensor, const std::string& 
               tensor.name, kIncomplete);
 }
 
-// What the names say about a checkpoint that is not RWKV-7.
-tl::unexpected<Error> refuse_others(const ByName& tensors) {
+std::string version_text(Architecture architecture) {
+  std::string name(name_of(architecture));
+  return "RWKV-" + name.substr(std::string_view("rwkv").size());
+}
+
+// The version, by the names of the first layer's tensors.
+Result<Architecture> find_version(const ByName& tensors) {
   const auto has = [&](std::string_view name) { return tensors.contains(name); };
-  std::string version;
+  if (has("blocks.0.att.r_k") || has("blocks.0.att.x_r")) return Architecture::kRwkv7;
   if (has("blocks.0.att.time_maa_x") || has("blocks.0.att.time_maa_w1")) {
-    version = "RWKV-6";
-  } else if (has("blocks.0.att.gate.weight")) {
-    version = "RWKV-5.2";
-  } else if (has("blocks.0.att.ln_x.weight")) {
-    version = "RWKV-5.1";
-  } else if (has("blocks.0.att.time_first")) {
-    version = "RWKV-4";
+    return Architecture::kRwkv6;
   }
-  if (!version.empty()) {
-    return fail(Errc::kUnsupported, "this is an " + version + " model, and only RWKV-7 runs yet",
-                "names of its tensors", "use an RWKV-7 model; versions 4 to 6 come later");
-  }
+  if (has("blocks.0.att.time_faaaa")) return Architecture::kRwkv5_2;
+  if (has("blocks.0.att.ln_x.weight")) return Architecture::kRwkv5_1;
+  if (has("blocks.0.att.time_first")) return Architecture::kRwkv4;
   if (has("model.embeddings.weight") || has("model.layers.0.attn.r_proj.weight")) {
     return fail(Errc::kUnsupported, "this model has Hugging Face's names for its tensors",
                 "names of its tensors", "use the official .pth file of the same model");
   }
-  return fail(Errc::kUnsupported, "this is not an RWKV model: it has no blocks.0.att.r_k",
-              "names of its tensors", "name an RWKV-7 checkpoint");
+  return fail(Errc::kUnsupported,
+              "this is not an RWKV model: it has no blocks.0.att.r_k, ln_x or time_first",
+              "names of its tensors", "name a checkpoint of RWKV 4, 5, 6 or 7");
 }
 
 // Variants whose extra tensors change the arithmetic: run without them they would answer nonsense.
@@ -65,8 +66,8 @@ Result<void> refuse_variants(const Checkpoint& checkpoint) {
     const auto named = internal::parse_layer_name(tensor.name);
     if (named && std::ranges::find(kVariantParts, named->part) != std::end(kVariantParts)) {
       return fail(Errc::kUnsupported,
-                  "this is a variant of RWKV-7 (DeepEmbed) that does not run yet", tensor.name,
-                  "use a plain RWKV-7 model");
+                  "this is a variant of RWKV (such as DeepEmbed) that does not run yet",
+                  tensor.name, "use a plain RWKV model");
     }
   }
   return {};
@@ -85,9 +86,11 @@ class Finder {
   Result<const CheckpointTensor*> need(const std::string& name) const;
   Result<void> find_sizes();
   Result<void> find_heads();
+  Result<void> count_heads();
   Result<void> count_layers();
   Result<void> check_layer(std::uint32_t layer);
   Result<void> check(const CheckpointTensor& tensor, Role role);
+  Result<void> check_gate(std::uint32_t layer);
   Result<void> check_lora(std::uint32_t layer, std::string_view in, std::string_view out) const;
 
   const Checkpoint& checkpoint_;
@@ -98,7 +101,9 @@ class Finder {
 Result<const CheckpointTensor*> Finder::need(const std::string& name) const {
   const auto found = by_name_.find(name);
   if (found == by_name_.end()) {
-    return fail(Errc::kCorrupt, "a tensor that RWKV-7 needs is missing", name, kIncomplete);
+    return fail(Errc::kCorrupt,
+                "a tensor that " + version_text(config_.architecture) + " needs is missing", name,
+                kIncomplete);
   }
   return found->second;
 }
@@ -120,8 +125,17 @@ Result<void> Finder::find_sizes() {
   return find_heads();
 }
 
+std::uint64_t elements_of(const CheckpointTensor& tensor) {
+  std::uint64_t elements = 1;  // rank <= 8 and the file holds them all: no overflow
+  for (const std::uint32_t dimension : tensor.shape) elements *= dimension;
+  return elements;
+}
+
 Result<void> Finder::find_heads() {
-  TRY(const CheckpointTensor* bonus, need(layer_name(0, "att.r_k")));
+  if (config_.architecture == Architecture::kRwkv4) return {};
+  if (config_.architecture == Architecture::kRwkv5_1) return count_heads();
+  const bool newest = config_.architecture == Architecture::kRwkv7;
+  TRY(const CheckpointTensor* bonus, need(layer_name(0, newest ? "att.r_k" : "att.time_faaaa")));
   const Shape& shape = bonus->shape;
   std::uint32_t head_size = shape.back();
   const bool flattened = shape.size() != 2 || (shape[0] == 1 && head_size > kReleasedHeadSize);
@@ -134,6 +148,18 @@ Result<void> Finder::find_heads() {
   return {};
 }
 
+// 5.1 has one decay a head.
+Result<void> Finder::count_heads() {
+  TRY(const CheckpointTensor* decay, need(layer_name(0, "att.time_decay")));
+  const std::uint64_t heads = elements_of(*decay);
+  if (heads == 0 || heads > config_.width || config_.width % heads != 0) {
+    return misfit(*decay, "(heads), a divisor of " + std::to_string(config_.width));
+  }
+  config_.heads = static_cast<std::uint32_t>(heads);
+  config_.head_size = config_.width / config_.heads;
+  return {};
+}
+
 Result<void> Finder::count_layers() {
   for (const CheckpointTensor& tensor : checkpoint_.tensors) {
     const auto named = internal::parse_layer_name(tensor.name);
@@ -141,7 +167,7 @@ Result<void> Finder::count_layers() {
     if (named->layer >= kMaxLayers) {
       return fail(Errc::kUnsupported,
                   "there are more than " + std::to_string(kMaxLayers) + " layers", tensor.name,
-                  "name an RWKV-7 checkpoint");
+                  "name an RWKV checkpoint");
     }
     config_.layers = std::max(config_.layers, named->layer + 1);
   }
@@ -154,19 +180,25 @@ Result<void> Finder::check(const CheckpointTensor& tensor, Role role) {
     if (shape == Shape{rows, cols}) return {};
     return misfit(tensor, to_text({rows, cols}));
   };
-  std::uint64_t elements = 1;  // rank <= 8 and the file holds them all: no overflow
-  for (const std::uint32_t dimension : shape) elements *= dimension;
+  const auto vector = [&](std::uint32_t size) -> Result<void> {
+    if (elements_of(tensor) == size) return {};
+    return misfit(tensor, std::to_string(size) + " elements");
+  };
   switch (role) {
     case Role::kVector:
     case Role::kBonus:
-      if (elements == config_.width) return {};
-      return misfit(tensor, std::to_string(config_.width) + " elements");
+      return vector(config_.width);
+    case Role::kPerHead:
+      return vector(config_.architecture == Architecture::kRwkv5_1 ? config_.heads : config_.width);
     case Role::kLoraIn:
       if (shape.size() == 2 && shape[0] == config_.width) return {};
       return misfit(tensor, "(" + std::to_string(config_.width) + ", rank)");
     case Role::kLoraOut:
       if (shape.size() == 2 && shape[1] == config_.width) return {};
       return misfit(tensor, "(rank, " + std::to_string(config_.width) + ")");
+    case Role::kLoraStack:
+      if (shape.size() == 3 && shape[0] == kMixes && shape[2] == config_.width) return {};
+      return misfit(tensor, "(5, rank, " + std::to_string(config_.width) + ")");
     case Role::kSquare:
       return matrix(config_.width, config_.width);
     case Role::kFfnIn:
@@ -186,18 +218,38 @@ Result<void> Finder::check_lora(std::uint32_t layer, std::string_view in,
   const auto first = by_name_.find(layer_name(layer, in));
   const auto second = by_name_.find(layer_name(layer, out));
   if (first == by_name_.end() || second == by_name_.end()) return {};  // layer 0 without v1, v2
-  if (first->second->shape[1] == second->second->shape[0]) return {};
-  return misfit(*second->second, to_text({first->second->shape[1], config_.width}));
+  const Shape& down = first->second->shape;
+  const Shape& up = second->second->shape;
+  const std::uint64_t elements = elements_of(*second->second);  // of a stack: of all five
+  if (elements == std::uint64_t{down[1]} * up.back()) return {};
+  return misfit(*second->second, "made for rank " + std::to_string(down[1]));
+}
+
+// A gate in 5.1 is optional, but not half of it.
+Result<void> Finder::check_gate(std::uint32_t layer) {
+  const std::string gate = layer_name(layer, "att.gate.weight");
+  const std::string mix = layer_name(layer, "att.time_mix_g");
+  if (!by_name_.contains(gate) && !by_name_.contains(mix)) return {};
+  TRY(const CheckpointTensor* gate_tensor, need(gate));
+  TRY_VOID(check(*gate_tensor, Role::kSquare));
+  TRY(const CheckpointTensor* mix_tensor, need(mix));
+  return check(*mix_tensor, Role::kVector);
 }
 
 Result<void> Finder::check_layer(std::uint32_t layer) {
   for (const Part& part : internal::layer_parts()) {
+    if ((part.versions & internal::bit_of(config_.architecture)) == 0) continue;
     if (part.presence == Presence::kFirstLayerOnly && layer != 0) continue;
     const std::string name = layer_name(layer, part.name);
     const bool may_lack = part.presence == Presence::kOptionalInFirstLayer && layer == 0;
     if (may_lack && !by_name_.contains(name)) continue;
     TRY(const CheckpointTensor* tensor, need(name));
     TRY_VOID(check(*tensor, part.role));
+  }
+  if (config_.architecture == Architecture::kRwkv5_1) return check_gate(layer);
+  if (config_.architecture == Architecture::kRwkv6) {
+    TRY_VOID(check_lora(layer, "att.time_maa_w1", "att.time_maa_w2"));
+    return check_lora(layer, "att.time_decay_w1", "att.time_decay_w2");
   }
   TRY_VOID(check_lora(layer, "att.w1", "att.w2"));
   TRY_VOID(check_lora(layer, "att.a1", "att.a2"));
@@ -206,11 +258,8 @@ Result<void> Finder::check_layer(std::uint32_t layer) {
 }
 
 Result<ModelConfig> Finder::run() {
-  if (!by_name_.contains("blocks.0.att.r_k") && !by_name_.contains("blocks.0.att.x_r")) {
-    return refuse_others(by_name_);
-  }
+  TRY(config_.architecture, find_version(by_name_));
   TRY_VOID(refuse_variants(checkpoint_));
-  config_.architecture = Architecture::kRwkv7;
   TRY_VOID(find_sizes());
   TRY_VOID(count_layers());
   for (std::uint32_t layer = 0; layer < config_.layers; ++layer) {

@@ -2,6 +2,7 @@
 // artifact digest, u64 step, u64 count, count floats, SHA-256 of all before it.
 #include "common/model/state.h"
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstring>
@@ -40,11 +41,19 @@ tl::unexpected<Error> damaged(std::string what) {
 
 RwkvState::RwkvState(const ModelConfig& config) : config_(config) {
   floats_.resize(config.layers * layer_floats());
+  if (config.architecture != Architecture::kRwkv4) return;
+  for (std::uint32_t layer = 0; layer < config.layers; ++layer) {
+    std::ranges::fill(wkv(LayerIndex(layer)).last(config.width), kNoExponent);
+  }
+}
+
+std::size_t RwkvState::wkv_floats() const {
+  if (config_.architecture == Architecture::kRwkv4) return std::size_t{3} * config_.width;
+  return std::size_t{config_.heads} * config_.head_size * config_.head_size;
 }
 
 std::size_t RwkvState::layer_floats() const {
-  const std::size_t width = config_.width;
-  return 2 * width + std::size_t{config_.heads} * config_.head_size * config_.head_size;
+  return std::size_t{2} * config_.width + wkv_floats();
 }
 
 std::span<const float> RwkvState::time_mix_shift(LayerIndex layer) const {
@@ -58,8 +67,7 @@ std::span<const float> RwkvState::channel_mix_shift(LayerIndex layer) const {
 std::span<const float> RwkvState::wkv(LayerIndex layer) const {
   CHECK(layer.value() < config_.layers);
   const std::size_t shifts = std::size_t{2} * config_.width;
-  return std::span(floats_).subspan(layer.value() * layer_floats() + shifts,
-                                    layer_floats() - shifts);
+  return std::span(floats_).subspan(layer.value() * layer_floats() + shifts, wkv_floats());
 }
 
 namespace {

@@ -13,15 +13,19 @@
 
 namespace skein {
 
+inline constexpr float kNoExponent = -1e30F;  // RWKV-4 before the first token: exp of it is 0
+
 class RwkvState {
  public:
   RwkvState() = default;
-  explicit RwkvState(const ModelConfig& config);  // all zero, step 0
+  // Before the first token, step 0: all zero, but for RWKV-4's exponents (kNoExponent).
+  explicit RwkvState(const ModelConfig& config);
 
   // (width) floats: the previous token's LN1 / LN2 output, for token shift.
   std::span<float> time_mix_shift(LayerIndex layer);
   std::span<float> channel_mix_shift(LayerIndex layer);
   // (heads, head_size, head_size) floats: S, row = value index, column = key index.
+  // RWKV-4: (3, width) floats: numerator, denominator and exponent of the average.
   std::span<float> wkv(LayerIndex layer);
   std::span<const float> time_mix_shift(LayerIndex layer) const;
   std::span<const float> channel_mix_shift(LayerIndex layer) const;
@@ -38,6 +42,7 @@ class RwkvState {
   friend bool operator==(const RwkvState&, const RwkvState&);  // bit for bit
 
  private:
+  std::size_t wkv_floats() const;
   std::size_t layer_floats() const;
   ModelConfig config_;
   std::vector<float> floats_;

@@ -1,10 +1,11 @@
-// ModelWeights: the tensors of an RWKV-7 model under the names of the paper, for the rooms that run
+// ModelWeights: the tensors of an RWKV model under the names of the papers, for the rooms that run
 // or differentiate it. Matrices are views into the model's pages, vectors are floats. Immutable;
 // any thread. Owned by Model.
 #pragma once
 
 #include <memory>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "common/artifact/model_config.h"
@@ -29,6 +30,8 @@ class Matrix {
   void add(const RowBlock& block) { blocks_.push_back(block); }
   // Stored row `row` of a kRows matrix.
   const std::byte* row_data(std::uint32_t row) const;
+  // Stored rows [first, first + count) of a kRows matrix, as a matrix over the same pages.
+  Matrix rows_of(std::uint32_t first, std::uint32_t count) const;
 
  private:
   Format format_ = Format::kF32;
@@ -51,9 +54,42 @@ struct Lora {
   std::vector<float> bias;  // (width); empty for g
 };
 
-struct TimeMix {
+// Token-shift mixes are told as RWKV-6 and 7 tell them: x + mix * (previous - x). (Versions 4 and 5
+// store 1 - mix.)
+struct Projections {
+  Matrix receptance, key, value, output;  // (width, width)
+};
+
+struct TimeMix4 : Projections {
+  std::vector<float> x_r, x_k, x_v;  // (width)
+  std::vector<float> decay;          // (width): the logarithm of what is kept, below zero
+  std::vector<float> first;          // (width): added to the key of the token at hand
+};
+
+// 5.1 has one decay and bonus a head; they are told for every channel here.
+struct TimeMix5 : Projections {
+  std::vector<float> x_r, x_k, x_v, x_g;  // (width); x_g is empty without a gate
+  std::vector<float> decay;               // (width): the share that is kept
+  std::vector<float> bonus;               // (width)
+  Matrix gate;                            // (width, width); 5.1 may lack it
+  Norm ln_x;                              // group norm over heads
+};
+
+// The mixes themselves depend on the token: mix_i + up_i tanh(down x_x), i over w, k, v, r, g.
+struct TimeMix6 : Projections {
+  static constexpr std::size_t kMixes = 5;
+  std::vector<float> x_x;          // (width)
+  Matrix mix_down;                 // (5 rank, width)
+  std::vector<float> mix[kMixes];  // (width)
+  Matrix mix_up[kMixes];           // kRows: (rank, width), as the checkpoint has them
+  Lora decay;                      // its logarithm's logarithm, negated
+  std::vector<float> bonus;        // (width)
+  Matrix gate;                     // (width, width)
+  Norm ln_x;                       // group norm over heads
+};
+
+struct TimeMix7 : Projections {
   std::vector<float> x_r, x_w, x_k, x_v, x_a, x_g;  // (width) token-shift mixes
-  Matrix receptance, key, value, output;            // (width, width)
   Lora w, a, v, g;                                  // v is absent (rank 0) in layer 0
   std::vector<float> k_k, k_a, r_k;                 // (width)
   Norm ln_x;                                        // group norm over heads
@@ -64,11 +100,14 @@ struct ChannelMix {
   std::vector<float> x_k;  // (width)
   Matrix key;              // (ffn_width, width)
   Matrix value;            // neuron-major, kRows: (ffn_width, width)
+  // The gate of versions 4 to 6; empty in RWKV-7.
+  std::vector<float> x_r;  // (width)
+  Matrix receptance;       // (width, width)
 };
 
 struct LayerWeights {
   Norm ln1, ln2;
-  TimeMix att;
+  std::variant<TimeMix7, TimeMix6, TimeMix5, TimeMix4> att;  // all layers of a model alike
   ChannelMix ffn;
 };
 

@@ -181,6 +181,11 @@ Result<UpdateFile> Learner::Work::pack(const RoundOffer& offer, const Trainer& t
 }
 
 Task<Result<UpdateFile>> Learner::Work::train(RoundOffer offer, LoadedModel model) {
+  if (model.model->config().architecture != Architecture::kRwkv7) {
+    co_return fail(Errc::kUnsupported, "only RWKV-7 models can be tuned on a device",
+                   "round " + std::to_string(offer.round.value()),
+                   "open the round on another model");
+  }
   CO_TRY(std::vector<TokenId> ids, co_await read_text(offer, *model.model));
   const TrainerOptions how{.learning_rate = offer.learning_rate,
                            .epochs = offer.epochs,

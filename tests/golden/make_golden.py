@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes the golden models of this folder: seeded RWKV-7 weights, token ids, float64 logits.
+"""Makes the golden models of this folder: seeded weights, token ids, float64 logits.
 
 Independent of Skein's code: numpy in double precision, written from the paper's formulas. Run with
 Debian's python3-numpy from anywhere; the files land beside this script, byte for byte the same.
@@ -10,6 +10,9 @@ import struct
 
 import numpy as np
 
+import older_versions
+
+SMALL_VOCAB = 60
 HERE = pathlib.Path(__file__).resolve().parent
 WORDS = ["robot ", "gripper ", "battery ", "low", "moved ", "to ", "dock", "error ", "arm ",
          "ok\n", " the ", "User: ", "Assistant:", "\n\n", "\u00e9", "\u96fb\u6c60", "it's", 'a"b'
@@ -173,12 +176,24 @@ def write_rwkv_cpp(path, weights, half):
             name = block + "x_rwkvag"
         if name.split(".")[-1] in ("w1", "w2", "a1", "a2", "v1", "v2", "g1", "g2"):
             value = np.ascontiguousarray(value.T)
-        as_half = half and value.ndim == 2 and "r_k" not in name
+        as_half = half and value.ndim == 2 and "r_k" not in name and ".time_" not in name
         value = value.astype(np.float16 if as_half else np.float32)
         key = name.encode()
         out += struct.pack("<3I", value.ndim, len(key), int(as_half))
         out += struct.pack(f"<{value.ndim}I", *reversed(value.shape)) + key + value.tobytes()
     path.write_bytes(out)
+
+
+def write_older(version, seed, vocab, tokens):
+    """bf16 weights, once in safetensors and once as rwkv.cpp tells them."""
+    stem = f"tiny-v{version}"
+    weights = older_versions.make_weights(version, seed, vocab)
+    stored = {name: to_bf16(value) for name, value in weights.items()}
+    write_safetensors(HERE / f"{stem}.safetensors", stored, "BF16")
+    weights = {name: from_bf16(value) for name, value in stored.items()}
+    write_rwkv_cpp(HERE / f"{stem}.bin", older_versions.as_rwkv_cpp(version, weights), half=True)
+    logits = older_versions.forward(version, weights, tokens)
+    (HERE / f"{stem}.logits.f64").write_bytes(logits.astype("<f8").tobytes())
 
 
 def write_expected(stem, weights, tokens):
@@ -209,6 +224,11 @@ def main():
     write_safetensors(HERE / "tiny-128-bf16.safetensors", large, "BF16")
     large = {name: from_bf16(value) for name, value in large.items()}
     write_expected("tiny-128-bf16", large, tokens)
+
+    few = [0] + [int(t) for t in rng.integers(1, SMALL_VOCAB, 11)]
+    (HERE / "tiny-older.tokens").write_text(" ".join(map(str, few)) + "\n")
+    for version, seed in (("4", 4), ("5.1", 51), ("5.2", 52), ("6", 6)):
+        write_older(version, seed, SMALL_VOCAB, few)
 
 
 if __name__ == "__main__":

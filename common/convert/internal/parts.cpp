@@ -13,40 +13,63 @@ namespace {
 constexpr std::string_view kLayerPrefix = "blocks.";
 
 constexpr std::array kLayerParts = {
-    Part{"ln0.weight", Role::kVector, Presence::kFirstLayerOnly},
-    Part{"ln0.bias", Role::kVector, Presence::kFirstLayerOnly},
+    Part{"ln0.weight", Role::kVector, kInAll, Presence::kFirstLayerOnly},
+    Part{"ln0.bias", Role::kVector, kInAll, Presence::kFirstLayerOnly},
     Part{"ln1.weight", Role::kVector},
     Part{"ln1.bias", Role::kVector},
-    Part{"att.x_r", Role::kVector},
-    Part{"att.x_w", Role::kVector},
-    Part{"att.x_k", Role::kVector},
-    Part{"att.x_v", Role::kVector},
-    Part{"att.x_a", Role::kVector},
-    Part{"att.x_g", Role::kVector},
-    Part{"att.w0", Role::kVector},
-    Part{"att.a0", Role::kVector},
-    Part{"att.v0", Role::kVector, Presence::kOptionalInFirstLayer},
-    Part{"att.k_k", Role::kVector},
-    Part{"att.k_a", Role::kVector},
-    Part{"att.r_k", Role::kBonus},
-    Part{"att.ln_x.weight", Role::kVector},
-    Part{"att.ln_x.bias", Role::kVector},
+    Part{"att.x_r", Role::kVector, kIn7},
+    Part{"att.x_w", Role::kVector, kIn7},
+    Part{"att.x_k", Role::kVector, kIn7},
+    Part{"att.x_v", Role::kVector, kIn7},
+    Part{"att.x_a", Role::kVector, kIn7},
+    Part{"att.x_g", Role::kVector, kIn7},
+    Part{"att.w0", Role::kVector, kIn7},
+    Part{"att.a0", Role::kVector, kIn7},
+    Part{"att.v0", Role::kVector, kIn7, Presence::kOptionalInFirstLayer},
+    Part{"att.k_k", Role::kVector, kIn7},
+    Part{"att.k_a", Role::kVector, kIn7},
+    Part{"att.r_k", Role::kBonus, kIn7},
+    Part{"att.time_mix_r", Role::kVector, kIn4 | kIn5},
+    Part{"att.time_mix_k", Role::kVector, kIn4 | kIn5},
+    Part{"att.time_mix_v", Role::kVector, kIn4 | kIn5},
+    Part{"att.time_mix_g", Role::kVector, kIn52},
+    Part{"att.time_maa_x", Role::kVector, kIn6},
+    Part{"att.time_maa_w", Role::kVector, kIn6},
+    Part{"att.time_maa_k", Role::kVector, kIn6},
+    Part{"att.time_maa_v", Role::kVector, kIn6},
+    Part{"att.time_maa_r", Role::kVector, kIn6},
+    Part{"att.time_maa_g", Role::kVector, kIn6},
+    Part{"att.time_decay", Role::kPerHead, kIn4 | kIn5 | kIn6},
+    Part{"att.time_first", Role::kPerHead, kIn4 | kIn51},
+    Part{"att.time_faaaa", Role::kBonus, kIn52 | kIn6},
+    Part{"att.ln_x.weight", Role::kVector, kIn5 | kIn6 | kIn7},
+    Part{"att.ln_x.bias", Role::kVector, kIn5 | kIn6 | kIn7},
     Part{"ln2.weight", Role::kVector},
     Part{"ln2.bias", Role::kVector},
-    Part{"ffn.x_k", Role::kVector},
-    Part{"att.w1", Role::kLoraIn},
-    Part{"att.w2", Role::kLoraOut},
-    Part{"att.a1", Role::kLoraIn},
-    Part{"att.a2", Role::kLoraOut},
-    Part{"att.v1", Role::kLoraIn, Presence::kOptionalInFirstLayer},
-    Part{"att.v2", Role::kLoraOut, Presence::kOptionalInFirstLayer},
-    Part{"att.g1", Role::kLoraIn},
-    Part{"att.g2", Role::kLoraOut},
+    Part{"ffn.x_k", Role::kVector, kIn7},
+    Part{"ffn.time_mix_k", Role::kVector, kIn4 | kIn5},
+    Part{"ffn.time_mix_r", Role::kVector, kIn4 | kIn5},
+    Part{"ffn.time_maa_k", Role::kVector, kIn6},
+    Part{"ffn.time_maa_r", Role::kVector, kIn6},
+    Part{"att.w1", Role::kLoraIn, kIn7},
+    Part{"att.w2", Role::kLoraOut, kIn7},
+    Part{"att.a1", Role::kLoraIn, kIn7},
+    Part{"att.a2", Role::kLoraOut, kIn7},
+    Part{"att.v1", Role::kLoraIn, kIn7, Presence::kOptionalInFirstLayer},
+    Part{"att.v2", Role::kLoraOut, kIn7, Presence::kOptionalInFirstLayer},
+    Part{"att.g1", Role::kLoraIn, kIn7},
+    Part{"att.g2", Role::kLoraOut, kIn7},
+    Part{"att.time_maa_w1", Role::kLoraIn, kIn6},
+    Part{"att.time_maa_w2", Role::kLoraStack, kIn6},
+    Part{"att.time_decay_w1", Role::kLoraIn, kIn6},
+    Part{"att.time_decay_w2", Role::kLoraOut, kIn6},
     Part{"att.receptance.weight", Role::kSquare},
     Part{"att.key.weight", Role::kSquare},
     Part{"att.value.weight", Role::kSquare},
+    Part{"att.gate.weight", Role::kSquare, kIn52 | kIn6},
     Part{"att.output.weight", Role::kSquare},
     Part{"ffn.key.weight", Role::kFfnIn},
+    Part{"ffn.receptance.weight", Role::kSquare, kIn4 | kIn5 | kIn6},
     Part{"ffn.value.weight", Role::kFfnOut},
 };
 
@@ -63,6 +86,22 @@ PlaceInModel find_part(std::span<const Part> parts, std::string_view name, std::
 }
 
 }  // namespace
+
+std::uint8_t bit_of(Architecture architecture) {
+  switch (architecture) {
+    case Architecture::kRwkv4:
+      return kIn4;
+    case Architecture::kRwkv5_1:
+      return kIn51;
+    case Architecture::kRwkv5_2:
+      return kIn52;
+    case Architecture::kRwkv6:
+      return kIn6;
+    case Architecture::kRwkv7:
+      break;
+  }
+  return kIn7;
+}
 
 std::span<const Part> layer_parts() { return kLayerParts; }
 std::span<const Part> closing_parts() { return kClosingParts; }

@@ -1,4 +1,4 @@
-// The tensors of RWKV-7 by name: what each is, where it must be present, and in which order a layer
+// The tensors of RWKV by name: what each is, where it must be present, and in which order a layer
 // uses them. Pure data; any thread.
 #pragma once
 
@@ -8,18 +8,22 @@
 #include <string>
 #include <string_view>
 
+#include "common/artifact/model_config.h"
+
 namespace skein::internal {
 
 enum class Role : std::uint8_t {
-  kVector,   // (D), however many leading ones
-  kBonus,    // r_k: (H, N), or flattened
-  kLoraIn,   // (D, rank)
-  kLoraOut,  // (rank, D)
-  kSquare,   // (D, D)
-  kFfnIn,    // (F, D)
-  kFfnOut,   // (D, F), stored neuron-major
-  kTokens,   // (V, D): embedding and head
-  kOther,    // not RWKV-7's, kept as it is
+  kVector,     // (D), however many leading ones
+  kBonus,      // r_k, time_faaaa: (H, N), or flattened
+  kPerHead,    // (H) in RWKV-5.1, (D) in the others
+  kLoraIn,     // (D, rank)
+  kLoraOut,    // (rank, D)
+  kLoraStack,  // (5, rank, D), stored as it is
+  kSquare,     // (D, D)
+  kFfnIn,      // (F, D)
+  kFfnOut,     // (D, F), stored neuron-major
+  kTokens,     // (V, D): embedding and head
+  kOther,      // none of RWKV's, kept as it is
 };
 
 enum class Presence : std::uint8_t {
@@ -28,13 +32,25 @@ enum class Presence : std::uint8_t {
   kOptionalInFirstLayer,  // the value residual: layer 0 carries it unused, or not at all
 };
 
+// Sets of versions, as bits.
+inline constexpr std::uint8_t kIn4 = 1;
+inline constexpr std::uint8_t kIn51 = 2;
+inline constexpr std::uint8_t kIn52 = 4;
+inline constexpr std::uint8_t kIn6 = 8;
+inline constexpr std::uint8_t kIn7 = 16;
+inline constexpr std::uint8_t kIn5 = kIn51 | kIn52;
+inline constexpr std::uint8_t kInAll = kIn4 | kIn5 | kIn6 | kIn7;
+std::uint8_t bit_of(Architecture architecture);
+
 struct Part {
   std::string_view name;  // below "blocks.N.", or the whole name
   Role role = Role::kOther;
+  std::uint8_t versions = kInAll;
   Presence presence = Presence::kAlways;
 };
 
-std::span<const Part> layer_parts();  // in order of use, small ones first
+// Of all versions, in order of use, small ones first. A name means the same in each.
+std::span<const Part> layer_parts();
 inline constexpr Part kEmbedding{"emb.weight", Role::kTokens};
 inline constexpr Part kHead{"head.weight", Role::kTokens};
 std::span<const Part> closing_parts();  // ln_out, then the head

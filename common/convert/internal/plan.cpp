@@ -8,9 +8,10 @@ namespace {
 
 constexpr std::size_t kMaxStoredRank = 4;  // what a manifest can hold
 
-bool is_matrix(Role role) {
-  return role != Role::kVector && role != Role::kBonus && role != Role::kOther;
+bool is_vector(Role role) {
+  return role == Role::kVector || role == Role::kBonus || role == Role::kPerHead;
 }
+bool is_matrix(Role role) { return !is_vector(role) && role != Role::kOther; }
 
 Format chosen_format(const CheckpointTensor& tensor, Role role, Precision precision) {
   if (precision == Precision::kKeep) return tensor.format;
@@ -27,9 +28,11 @@ void lay_out(TensorPlan& plan, const std::vector<std::uint32_t>& shape, std::uin
   switch (plan.place.role) {
     case Role::kVector:
     case Role::kBonus:
+    case Role::kPerHead:
       plan.rows = 1;
       plan.cols = all;
       return;
+    case Role::kLoraStack:
     case Role::kOther:
       plan.cols = shape.back();
       plan.rows = static_cast<std::uint32_t>(elements / shape.back());
@@ -117,11 +120,12 @@ Result<TensorPlan> plan_tensor(const CheckpointTensor& tensor, Precision precisi
   if (is_quantized(tensor.format) || elements * element_bytes != tensor.data.size()) {
     return refuse("a tensor's shape and bytes differ");
   }
-  if (is_matrix(plan.place.role) && shape.size() != 2) {
+  const std::size_t rank = plan.place.role == Role::kLoraStack ? 3 : 2;
+  if (is_matrix(plan.place.role) && shape.size() != rank) {
     return refuse("a tensor that should be a matrix is not");
   }
   plan.format = chosen_format(tensor, plan.place.role, precision);
-  const bool one_row = plan.place.role == Role::kVector || plan.place.role == Role::kBonus;
+  const bool one_row = is_vector(plan.place.role);
   const std::uint64_t rows = elements / shape.back();
   if ((one_row ? elements : rows) > std::numeric_limits<std::uint32_t>::max()) {
     return refuse("a tensor has too many rows");

@@ -17,11 +17,12 @@ struct Workspace {
   std::vector<float> normed, mixed, r, w, k, v, a, g, kk, b, y, out;
   std::vector<float> low;             // (largest LoRA rank)
   std::vector<float> h;               // (ffn_width)
-  std::vector<std::uint32_t> active;  // (ffn_width)
-  std::vector<std::int8_t> codes;     // the input being multiplied by a q8 matrix
+  std::vector<std::uint32_t> active;  // (ffn_width, or the largest LoRA rank)
+  std::vector<std::int8_t> codes;     // the input being multiplied by a quantized matrix
   std::vector<float> scales;
-  std::vector<WkvHead> heads;
-  Activation activation;  // for Runner::step
+  std::vector<WkvHead> heads;          // RWKV-7
+  std::vector<DecayHead> decay_heads;  // RWKV-5 and 6
+  Activation activation;               // for Runner::step
   Runner::Counters counters;
 };
 

@@ -35,7 +35,7 @@ gradients::Lora<float> lora(const Lora& stored) {
 }
 
 gradients::DenseLayer<float> layer(const LayerWeights& stored, bool first) {
-  const TimeMix& att = stored.att;
+  const TimeMix7& att = std::get<TimeMix7>(stored.att);  // checked by the learner
   gradients::DenseLayer<float> dense;
   dense.before_time_mix = norm(stored.ln1);
   dense.before_channel_mix = norm(stored.ln2);

@@ -2,7 +2,7 @@
 
 #include "common/convert/convert.h"
 #include "tests/common/convert/tiny_checkpoint.h"
-#include "tests/support/shared_file.h"
+#include "tests/support/golden_model.h"
 
 namespace skein {
 namespace {
@@ -72,7 +72,7 @@ TEST(FindConfig, NamesTheTensorAndTheShapeItExpected) {
             "is incomplete or damaged; copy it again");
 }
 
-TEST(FindConfig, TellsWhatIsNotRwkv7) {
+TEST(FindConfig, TellsWhatIsNotRwkv) {
   const auto of = [](std::vector<std::string> names) {
     Checkpoint checkpoint;
     for (std::string& name : names) checkpoint.tensors.push_back({.name = std::move(name)});
@@ -81,10 +81,6 @@ TEST(FindConfig, TellsWhatIsNotRwkv7) {
   const auto tells = [](const std::string& got, const char* what) {
     EXPECT_NE(got.find(what), std::string::npos) << got;
   };
-  tells(of({"blocks.0.att.time_maa_x", "blocks.0.att.ln_x.weight"}), "an RWKV-6 model");
-  tells(of({"blocks.0.att.gate.weight", "blocks.0.att.ln_x.weight"}), "an RWKV-5.2 model");
-  tells(of({"blocks.0.att.ln_x.weight"}), "an RWKV-5.1 model");
-  tells(of({"blocks.0.att.time_first"}), "an RWKV-4 model");
   tells(of({"model.embeddings.weight"}), "Hugging Face's names");
   tells(of({"lm_head.weight"}), "not an RWKV model");
 }
@@ -101,16 +97,54 @@ TEST(FindConfig, RefusesAbsurdLayerNumbers) {
   EXPECT_NE(sentence(tiny.checkpoint).find("more than 256 layers"), std::string::npos);
 }
 
-TEST(FindConfig, OlderRwkvCppFilesAreToldByVersion) {
-  for (const auto& [file, version] :
-       {std::pair{"4v0-660K-FP32", "RWKV-4"}, std::pair{"5v2-730K-FP32", "RWKV-5.2"}}) {
-    const std::string path = std::string("models/rwkv.cpp-tiny/tiny-rwkv-") + file + ".bin";
-    const auto bytes = read_shared(path);
-    if (!bytes) GTEST_SKIP() << needs_shared(path);
-    const auto read = read_checkpoint(*bytes, path);
-    ASSERT_TRUE(read) << to_string(read.error());
-    EXPECT_NE(sentence(*read).find(version), std::string::npos);
+Checkpoint golden(const std::string& version, const Buffer& file) {
+  auto read = read_checkpoint(file, version);
+  EXPECT_TRUE(read) << to_string(read.error());
+  return std::move(*read);
+}
+
+TEST(FindConfig, TellsTheOlderVersionsByTheirTensors) {
+  const auto expect = [](const char* version, Architecture architecture, std::uint32_t heads) {
+    ModelConfig expected = {architecture, 2, 64, heads, 0, 160, 60};
+    if (heads != 0) expected.head_size = 64 / heads;
+    for (const char* kind : {".safetensors", ".bin"}) {
+      const Buffer file = test::golden_file(std::string("tiny-v") + version + kind);
+      const auto found = find_config(golden(version, file));
+      ASSERT_TRUE(found) << to_string(found.error());
+      EXPECT_EQ(*found, expected) << version << kind;
+    }
+  };
+  expect("4", Architecture::kRwkv4, 0);
+  expect("5.1", Architecture::kRwkv5_1, 2);
+  expect("5.2", Architecture::kRwkv5_2, 2);
+  expect("6", Architecture::kRwkv6, 2);
+}
+
+TEST(FindConfig, EveryTensorOfTheOlderVersionsIsNeededAndFits) {
+  for (const std::string version : {"4", "5.1", "5.2", "6"}) {
+    const Buffer file = test::golden_file("tiny-v" + version + ".safetensors");
+    const Checkpoint whole = golden(version, file);
+    for (std::size_t i = 0; i < whole.tensors.size(); ++i) {
+      Checkpoint cut = whole;
+      cut.tensors.erase(cut.tensors.begin() + static_cast<std::ptrdiff_t>(i));
+      EXPECT_FALSE(find_config(cut)) << version << " " << whole.tensors[i].name;
+      Checkpoint bent = whole;
+      bent.tensors[i].shape.back() += 1;
+      EXPECT_FALSE(find_config(bent)) << version << " " << whole.tensors[i].name;
+    }
   }
+}
+
+TEST(FindConfig, AGateOfTheFirstRwkv5ComesWhole) {
+  const Buffer file = test::golden_file("tiny-v5.1.safetensors");
+  Checkpoint checkpoint = golden("5.1", file);
+  for (std::uint32_t layer = 0; layer < 2; ++layer) {
+    const std::string block = "blocks." + std::to_string(layer) + ".att.";
+    checkpoint.tensors.push_back({.name = block + "gate.weight", .shape = {64, 64}});
+    EXPECT_NE(sentence(checkpoint).find(block + "time_mix_g"), std::string::npos);
+    checkpoint.tensors.push_back({.name = block + "time_mix_g", .shape = {1, 1, 64}});
+  }
+  EXPECT_EQ(sentence(checkpoint), "found");
 }
 
 }  // namespace

@@ -90,6 +90,24 @@ TEST(Golden, FloatLogitsAreThoseOfTheFloat64Reference) {
   }
 }
 
+constexpr const char* kOlderVersions[] = {"tiny-v4", "tiny-v5.1", "tiny-v5.2", "tiny-v6"};
+
+TEST(Golden, OlderVersionsGiveTheLogitsOfTheFloat64Reference) {
+  SerialParallel serial;
+  const auto tokens = parse_ids(test::golden_file("tiny-older.tokens"));
+  for (const std::string stem : kOlderVersions) {
+    const auto expected = parse_logits<double>(test::golden_file(stem + ".logits.f64"));
+    for (const char* kind : {".safetensors", ".bin"}) {
+      const Opened opened = open(test::golden_file(stem + kind), Precision::kKeep);
+      ASSERT_EQ(expected.size(), tokens.size() * opened.model->config().vocab);
+      EXPECT_LE(difference(expected, all_logits(*opened.model, tokens, serial)), 2e-5)
+          << stem << kind;
+    }
+    const Opened coarse = open(test::golden_file(stem + ".safetensors"), Precision::kQ8);
+    EXPECT_LE(difference(expected, all_logits(*coarse.model, tokens, serial)), 0.4) << stem;
+  }
+}
+
 TEST(Golden, QuantizedLogitsStayNear) {
   SerialParallel serial;
   const Opened opened = open(test::golden_file("tiny-128-bf16.safetensors"), Precision::kQ8);
@@ -104,12 +122,12 @@ TEST(Golden, QuantizedLogitsStayNear) {
   }
 }
 
-TEST(Golden, ThreadsAndInstructionSetsDoNotChangeABit) {
+void expect_the_same_bits_everywhere(const std::string& stem, const std::string& ids) {
+  const auto tokens = parse_ids(test::golden_file(ids));
   for (const Precision precision :
        {Precision::kKeep, Precision::kF32, Precision::kF16, Precision::kQ8, Precision::kQ6,
         Precision::kQ5, Precision::kQ4}) {
-    const Opened opened = open(test::golden_file("tiny-128-bf16.safetensors"), precision);
-    const auto tokens = parse_ids(test::golden_file("tiny-128-bf16.tokens"));
+    const Opened opened = open(test::golden_file(stem + ".safetensors"), precision);
     SerialParallel serial;
     ASSERT_TRUE(select_isa("scalar"));
     const std::vector<float> expected = all_logits(*opened.model, tokens, serial);
@@ -117,20 +135,30 @@ TEST(Golden, ThreadsAndInstructionSetsDoNotChangeABit) {
     for (const std::size_t threads : {1U, 2U, 3U}) {
       RealEnv real({.compute_threads = threads});
       EXPECT_EQ(all_logits(*opened.model, tokens, real.env().compute.parallel()), expected)
-          << threads << " threads";
+          << stem << ", " << threads << " threads";
     }
   }
 }
 
-TEST(Golden, RwkvCppsTinyModelGivesItsExpectedLogits) {
+TEST(Golden, ThreadsAndInstructionSetsDoNotChangeABit) {
+  expect_the_same_bits_everywhere("tiny-128-bf16", "tiny-128-bf16.tokens");
+  for (const char* stem : kOlderVersions) {
+    expect_the_same_bits_everywhere(stem, "tiny-older.tokens");
+  }
+}
+
+TEST(Golden, RwkvCppsTinyModelsGiveTheirExpectedLogits) {
   const std::string folder = "models/rwkv.cpp-tiny/";
-  const auto file = read_shared(folder + "tiny-rwkv-7v0-834K-FP32.bin");
-  if (!file) GTEST_SKIP() << needs_shared(folder);
-  const auto expected = parse_logits<float>(*read_shared(folder + "expected-logits-7v0-834K.bin"));
   SerialParallel serial;
-  const Opened opened = open(*file, Precision::kKeep);
   const std::vector<TokenId> tokens = {34, 105, 110};
-  EXPECT_LE(difference(expected, all_logits(*opened.model, tokens, serial)), 1e-4);
+  for (const std::string model : {"4v0-660K", "5v2-730K", "7v0-834K"}) {
+    const auto file = read_shared(folder + "tiny-rwkv-" + model + "-FP32.bin");
+    if (!file) GTEST_SKIP() << needs_shared(folder);
+    const auto expected =
+        parse_logits<float>(*read_shared(folder + "expected-logits-" + model + ".bin"));
+    const Opened opened = open(*file, Precision::kKeep);
+    EXPECT_LE(difference(expected, all_logits(*opened.model, tokens, serial)), 1e-4) << model;
+  }
 }
 
 TEST(Golden, TheReferenceModelGivesItsExpectedLogits) {

@@ -80,8 +80,13 @@ TEST(Model, NamesTheTensorThatIsMissingOrMisshapen) {
 
 TEST(Model, RefusesOtherArchitecturesAndBrokenShapes) {
   test::MemoryPages pages = test::random_model(Format::kF32, test::small_config());
-  pages.config().architecture = Architecture::kRwkv6;
+  pages.config().architecture = Architecture{8};
   EXPECT_EQ(Model::open(pages).error().code, Errc::kUnsupported);
+  for (const Architecture other : {Architecture::kRwkv4, Architecture::kRwkv5_1,
+                                   Architecture::kRwkv5_2, Architecture::kRwkv6}) {
+    pages.config().architecture = other;  // and has not that version's tensors, or has heads
+    EXPECT_EQ(Model::open(pages).error().code, Errc::kCorrupt);
+  }
   pages.config().architecture = Architecture::kRwkv7;
   pages.config().heads = 3;
   EXPECT_EQ(Model::open(pages).error().code, Errc::kCorrupt);

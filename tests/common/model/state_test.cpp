@@ -37,6 +37,23 @@ TEST(RwkvState, PartsHaveTheirShapesAndDoNotOverlap) {
   EXPECT_EQ(state.channel_mix_shift(LayerIndex(1))[0], test::random_floats(128, 21)[0]);
 }
 
+TEST(RwkvState, Rwkv4KeepsAnAverageAChannelAndStartsWithoutAnExponent) {
+  ModelConfig config = test::small_config();
+  config.architecture = Architecture::kRwkv4;
+  config.heads = config.head_size = 0;
+  RwkvState state(config);
+  const std::span<float> average = state.wkv(LayerIndex(1));
+  ASSERT_EQ(average.size(), 3U * 128);
+  EXPECT_EQ(average[0], 0);
+  EXPECT_EQ(average[2 * 128 - 1], 0);
+  EXPECT_EQ(average[2 * 128], kNoExponent);
+  EXPECT_EQ(average.back(), kNoExponent);
+  EXPECT_EQ(state.channel_mix_shift(LayerIndex(1)).back(), 0);
+  average[5] = 3;
+  const Buffer saved = state.save(Digest{});
+  EXPECT_EQ(RwkvState::restore(saved, config, Digest{}).value(), state);
+}
+
 TEST(RwkvState, ComesBackBitForBit) {
   const RwkvState state = filled();
   const auto back = RwkvState::restore(state.save(digest_of(1)), state.config(), digest_of(1));
