@@ -85,6 +85,16 @@ TEST_F(RealDisk, MapsAWholeFileAndAnEmptyOne) {
   EXPECT_TRUE((*empty)->bytes().empty());
 }
 
+TEST_F(RealDisk, RefusesAPipeInsteadOfReadingItAsEmpty) {
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  const auto bytes = real.run(read_file(disk, "/dev/fd/" + std::to_string(ends[0]), 100));
+  ::close(ends[0]);
+  ::close(ends[1]);
+  ASSERT_FALSE(bytes);
+  EXPECT_NE(to_string(bytes.error()).find("not a regular file"), std::string::npos);
+}
+
 TEST_F(RealDisk, MakesNestedDirectoriesOnceAndAgain) {
   ASSERT_TRUE(real.run(disk.make_directories(path("one/two"))));
   ASSERT_TRUE(real.run(disk.make_directories(path("one/two"))));

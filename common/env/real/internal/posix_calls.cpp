@@ -73,6 +73,9 @@ Result<OpenedFile> open_file(const std::string& path, OpenMode mode) {
   if (S_ISDIR(facts.st_mode)) {
     return tl::unexpected<Error>(errno_error("the file cannot be opened", path, EISDIR));
   }
+  if (!S_ISREG(facts.st_mode)) {  // a pipe has no size: it would read as an empty file
+    return fail(Errc::kInput, "this is not a regular file", path, "write it to a file first");
+  }
   file.size = static_cast<std::uint64_t>(facts.st_size);
   return file;
 }
