@@ -19,7 +19,7 @@ Evaluation::Evaluation(const Model& model, Parallel& parallel, std::span<const T
       context_(context),
       start_(model.initial_state()),
       state_(start_),
-      logits_(model.config().vocab) {
+      logits_(std::size_t{std::min(context, kMostRows)} * model.config().vocab) {
   CHECK(context >= 1);
   for (const TokenId id : ids) CHECK(id < model.config().vocab);
 }
@@ -32,11 +32,17 @@ void Evaluation::next_window() {
   CHECK(!done());
   const auto window = ids_.subspan(at_, std::min<std::size_t>(context_, ids_.size() - at_));
   state_ = start_;
-  TokenId fed = kEndOfText;
-  for (const TokenId id : window) {
-    runner_.step(fed, state_, logits_);
-    result_.nll += negative_log_likelihood(logits_, id);
-    fed = id;
+  const std::size_t vocab = state_.config().vocab;
+  fed_.assign(1, kEndOfText);
+  fed_.insert(fed_.end(), window.begin(), window.end() - 1);
+  for (std::size_t first = 0; first < window.size(); first += kMostRows) {
+    const std::size_t count = std::min<std::size_t>(kMostRows, window.size() - first);
+    const std::span<float> logits = std::span(logits_).first(count * vocab);
+    const Feed some = {std::span(fed_).subspan(first, count), &state_, logits};
+    runner_.feed(std::span(&some, 1));
+    for (std::size_t i = 0; i < count; ++i) {
+      result_.nll += negative_log_likelihood(logits.subspan(i * vocab, vocab), window[first + i]);
+    }
   }
   result_.tokens += window.size();
   at_ += window.size();

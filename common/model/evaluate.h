@@ -39,7 +39,8 @@ class Evaluation {
   std::size_t at_ = 0;
   RwkvState start_;
   RwkvState state_;
-  std::vector<float> logits_;
+  std::vector<TokenId> fed_;
+  std::vector<float> logits_;  // of some tokens of the window, in turn
   EvalResult result_;
 };
 

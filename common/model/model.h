@@ -11,12 +11,12 @@
 #include "common/base/result.h"
 #include "common/model/state.h"
 #include "common/model/tokenizer.h"
-#include "kernels/ops/matvec.h"
+#include "kernels/ops/matmul.h"
 
 namespace skein {
 
 struct ModelWeights;  // common/model/weights.h: spans into pages, vectors as floats
-struct Workspace;     // scratch for one running forward pass; common/model/internal/workspace.h
+struct Workspace;     // scratch for a running forward pass; common/model/internal/workspace.h
 
 class Model {
  public:
@@ -41,14 +41,33 @@ class Model {
   std::unique_ptr<ModelWeights> weights_;
 };
 
-// What travels between layers; also what a split session sends over the wire.
+// What travels between layers, one row a token; also what a split session sends over the wire.
 struct Activation {
-  std::vector<float> x;        // (width): the residual stream
-  std::vector<float> v_first;  // (width): layer 0's value vector, which every later layer mixes in
+  std::vector<float> x;        // (rows, width): the residual stream
+  std::vector<float> v_first;  // (rows, width): layer 0's value vectors, which later layers mix in
 };
 
-// Runs tokens through (part of) a model. Owns scratch; one per running computation, reused; not
-// shared between threads. After warm-up no call allocates.
+// A sequence's share of a pass: the next `rows` tokens of one session.
+struct SequenceRows {
+  RwkvState* state = nullptr;
+  std::uint32_t rows = 1;
+};
+
+// A session's next tokens, and where the logits go: nowhere (empty), or vocab floats after the last
+// token, or vocab floats after each.
+struct Feed {
+  std::span<const TokenId> tokens;
+  RwkvState* state = nullptr;
+  std::span<float> logits;
+};
+
+// Rows of one pass over the weights; more cost memory and gain nothing.
+inline constexpr std::uint32_t kMostRows = 64;
+
+// Runs tokens through (part of) a model: any number of sequences at once, any number of tokens of
+// each, in one pass over the weights. Every row's results are the same bits as if it were alone and
+// every token were a pass of its own. Owns scratch; one per running computation, reused; not shared
+// between threads. After warm-up no call allocates.
 class Runner {
  public:
   Runner(const Model& model, Parallel& parallel);
@@ -56,13 +75,22 @@ class Runner {
   Runner(const Runner&) = delete;
   Runner& operator=(const Runner&) = delete;
 
-  // token < vocab. activation.x becomes LN0(embedding row).
-  void embed(TokenId token, Activation& activation);
-  // Layers [first, last) on activation, in place; advances those layers of `state` by one token.
+  // Each token < vocab. Activation rows become LN0(embedding row).
+  void embed(std::span<const TokenId> tokens, Activation& activation);
+  // Layers [first, last) on activation, in place; advances those layers of each sequence's state by
+  // its rows. The sequences' rows stand one after another and are all of activation's; no state
+  // twice.
+  void layers(LayerIndex first, LayerIndex last, Activation& activation,
+              std::span<const SequenceRows> sequences);
   void layers(LayerIndex first, LayerIndex last, Activation& activation, RwkvState& state);
-  // logits.size() == vocab: head(LNout(x)).
-  void head(const Activation& activation, std::span<float> logits);
-  // All of it: embed, every layer, head (skipped when logits is empty); state.step += 1.
+  // Rows [first, first + count) of activation: logits.size() == count * vocab, head(LNout(x)).
+  void head(const Activation& activation, std::uint32_t first, std::uint32_t count,
+            std::span<float> logits);
+
+  // All of it, in passes of up to kMostRows rows; state.step goes up by the tokens fed. Up to
+  // kMostRows feeds share the passes, earlier ones first; no state twice.
+  void feed(std::span<const Feed> feeds);
+  // One token of one session.
   void step(TokenId token, RwkvState& state, std::span<float> logits);
 
   // Rows of channel-mix value matrices read so far, and rows there were (exact sparsity).
@@ -72,6 +100,12 @@ class Runner {
   const Counters& counters() const;
 
  private:
+  struct Pass;
+  void run(const Pass& pass);
+  void read_logits(const Pass& pass, const Activation& activation);
+  void norm_for_head(std::span<const float> x, std::uint32_t row);
+  void multiply_head(std::span<float> logits);
+
   const Model& model_;
   Parallel& parallel_;
   std::unique_ptr<Workspace> work_;

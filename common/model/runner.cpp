@@ -1,6 +1,7 @@
-// The forward pass, one token at a time: the frame that all versions of RWKV share. x_ is the
-// normed input of a layer's half.
+// The forward pass: the frame that all versions of RWKV share, for the rows of any number of
+// sequences.
 #include <algorithm>
+#include <array>
 
 #include "common/base/check.h"
 #include "common/model/internal/layer_pass.h"
@@ -10,55 +11,157 @@
 namespace skein {
 
 Runner::Runner(const Model& model, Parallel& parallel)
-    : model_(model), parallel_(parallel), work_(std::make_unique<Workspace>(model.weights())) {}
+    : model_(model), parallel_(parallel), work_(std::make_unique<Workspace>()) {}
 Runner::~Runner() = default;
 
-void Runner::embed(TokenId token, Activation& activation) {
+void Runner::embed(std::span<const TokenId> tokens, Activation& activation) {
   const ModelWeights& weights = model_.weights();
-  CHECK(token < weights.config.vocab);
-  activation.x.resize(weights.config.width);
-  activation.v_first.resize(weights.config.width);
-  read_row(weights.embedding.view().format, weights.config.width, weights.embedding.row_data(token),
-           work_->out);
-  layer_norm(work_->out, weights.ln0.with(kLayerNormEpsilon), activation.x);
-}
-
-void Runner::layers(LayerIndex first, LayerIndex last, Activation& activation, RwkvState& state) {
-  const ModelWeights& weights = model_.weights();
-  CHECK(first <= last && last.value() <= weights.config.layers);
-  CHECK(state.config() == weights.config);
-  CHECK(activation.x.size() == weights.config.width);
-  CHECK(activation.v_first.size() == weights.config.width);
-  LayerPass pass(*work_, parallel_);
-  const Span x = activation.x;
-  const Span x_ = work_->normed;
-  for (std::uint32_t index = first.value(); index < last.value(); ++index) {
-    const LayerWeights& layer = weights.layers[index];
-    const Span att_shift = state.time_mix_shift(LayerIndex(index));
-    layer_norm(x, layer.ln1.with(kLayerNormEpsilon), x_);
-    const TimeMixing mixing = {{x_, att_shift}, activation, state.wkv(LayerIndex(index))};
-    std::visit([&](const auto& att) { time_mix(pass, att, mixing); }, layer.att);
-    std::ranges::copy(x_, att_shift.begin());
-
-    const Span ffn_shift = state.channel_mix_shift(LayerIndex(index));
-    layer_norm(x, layer.ln2.with(kLayerNormEpsilon), x_);
-    pass.channel_mix(layer.ffn, {x_, ffn_shift}, x);
-    std::ranges::copy(x_, ffn_shift.begin());
+  const std::uint32_t width = weights.config.width;
+  activation.x.resize(tokens.size() * width);
+  activation.v_first.resize(tokens.size() * width);
+  work_->out.shape(1, width);
+  const Span row = work_->out.row(0);
+  const Rows x{activation.x, width};
+  for (std::uint32_t i = 0; i < tokens.size(); ++i) {
+    CHECK(tokens[i] < weights.config.vocab);
+    read_row(weights.embedding.view().format, width, weights.embedding.row_data(tokens[i]), row);
+    layer_norm(row, weights.ln0.with(kLayerNormEpsilon), x.row(i));
   }
 }
 
-void Runner::head(const Activation& activation, std::span<float> logits) {
+void Runner::layers(LayerIndex first, LayerIndex last, Activation& activation,
+                    std::span<const SequenceRows> sequences) {
   const ModelWeights& weights = model_.weights();
-  CHECK(logits.size() == weights.config.vocab);
-  layer_norm(activation.x, weights.ln_out.with(kLayerNormEpsilon), work_->out);
-  LayerPass(*work_, parallel_).multiply(weights.head, work_->out, logits);
+  const std::uint32_t width = weights.config.width;
+  CHECK(first <= last && last.value() <= weights.config.layers);
+  LayerPass pass(*work_, parallel_, sequences);
+  for (const SequenceRows& sequence : sequences) {
+    CHECK(sequence.rows != 0 && sequence.state->config() == weights.config);
+  }
+  CHECK(pass.rows() != 0 && activation.x.size() == std::size_t{pass.rows()} * width);
+  CHECK(activation.v_first.size() == activation.x.size());
+  const Rows x{activation.x, width};
+  for (LayerIndex index = first; index < last; index = LayerIndex(index.value() + 1)) {
+    const LayerWeights& layer = weights.layers[index.value()];
+    pass.begin(LayerPass::Half::kTimeMix, index, layer.ln1, x);
+    const TimeMixing mixing = {index, x, {activation.v_first, width}};
+    std::visit([&](const auto& att) { time_mix(pass, att, mixing); }, layer.att);
+    pass.end(LayerPass::Half::kTimeMix, index);
+    pass.begin(LayerPass::Half::kChannelMix, index, layer.ln2, x);
+    pass.channel_mix(layer.ffn, x);
+    pass.end(LayerPass::Half::kChannelMix, index);
+  }
+}
+
+void Runner::layers(LayerIndex first, LayerIndex last, Activation& activation, RwkvState& state) {
+  const auto rows = static_cast<std::uint32_t>(activation.x.size() / model_.config().width);
+  const SequenceRows one = {&state, rows};
+  layers(first, last, activation, std::span(&one, 1));
+}
+
+void Runner::head(const Activation& activation, std::uint32_t first, std::uint32_t count,
+                  std::span<float> logits) {
+  const std::uint32_t width = model_.config().width;
+  CHECK(logits.size() == std::size_t{count} * model_.config().vocab);
+  CHECK(activation.x.size() >= (std::size_t{first} + count) * width);
+  if (count == 0) return;
+  work_->in_o.shape(count, width);
+  for (std::uint32_t i = 0; i < count; ++i) {
+    norm_for_head(View(activation.x).subspan((std::size_t{first} + i) * width, width), i);
+  }
+  multiply_head(logits);
+}
+
+void Runner::norm_for_head(std::span<const float> x, std::uint32_t row) {
+  const ModelWeights& weights = model_.weights();
+  layer_norm(x, weights.ln_out.with(kLayerNormEpsilon), work_->in_o.row(row));
+  if (weights.head.is_quantized()) work_->in_o.quantize(row);
+}
+
+void Runner::multiply_head(std::span<float> logits) {
+  const Product product = {model_.weights().head.view(), work_->in_o.view(), logits.data()};
+  matmul(std::span(&product, 1), parallel_);
+}
+
+// What one pass takes of each feed.
+struct Runner::Pass {
+  struct Share {
+    const Feed* feed = nullptr;
+    std::size_t done = 0;  // tokens of the feed before this pass
+  };
+  std::array<TokenId, kMostRows> tokens{};
+  std::array<SequenceRows, kMostRows> sequences{};
+  std::array<Share, kMostRows> shares{};
+  std::uint32_t rows = 0;
+  std::uint32_t count = 0;  // of sequences
+
+  void take(const Feed& feed, std::size_t& done) {
+    const auto taken = static_cast<std::uint32_t>(
+        std::min<std::size_t>(feed.tokens.size() - done, kMostRows - rows));
+    if (taken == 0) return;
+    std::ranges::copy(feed.tokens.subspan(done, taken), &tokens[rows]);
+    shares[count] = {&feed, done};
+    sequences[count++] = {feed.state, taken};
+    rows += taken;
+    done += taken;
+  }
+};
+
+void Runner::feed(std::span<const Feed> feeds) {
+  CHECK(feeds.size() <= kMostRows);
+  std::array<std::size_t, kMostRows> done{};
+  for (;;) {
+    Pass pass;
+    for (std::size_t i = 0; i < feeds.size(); ++i) pass.take(feeds[i], done[i]);
+    if (pass.rows == 0) return;
+    run(pass);
+  }
+}
+
+void Runner::run(const Pass& pass) {
+  Activation& activation = work_->activation;
+  embed(std::span(pass.tokens).first(pass.rows), activation);
+  layers(LayerIndex(0), LayerIndex(model_.config().layers), activation,
+         std::span(pass.sequences).first(pass.count));
+  for (const SequenceRows& sequence : std::span(pass.sequences).first(pass.count)) {
+    sequence.state->step = Step(sequence.state->step.value() + sequence.rows);
+  }
+  read_logits(pass, activation);
+}
+
+// All wanted rows meet the head at once; their logits go straight to where they are wanted when
+// that is one place, through a buffer otherwise.
+void Runner::read_logits(const Pass& pass, const Activation& activation) {
+  const std::size_t vocab = model_.config().vocab;
+  const std::uint32_t width = model_.config().width;
+  std::array<float*, kMostRows> wanted{};
+  std::uint32_t count = 0;
+  std::uint32_t row = 0;
+  work_->in_o.shape(pass.rows, width);
+  for (std::uint32_t i = 0; i < pass.count; ++i) {
+    const Feed& feed = *pass.shares[i].feed;
+    const bool every = feed.logits.size() > vocab;
+    CHECK(feed.logits.empty() || feed.logits.size() == (every ? feed.tokens.size() : 1) * vocab);
+    for (std::uint32_t j = 0; j < pass.sequences[i].rows; ++j, ++row) {
+      const std::size_t token = pass.shares[i].done + j;
+      if (feed.logits.empty() || !(every || token + 1 == feed.tokens.size())) continue;
+      norm_for_head(View(activation.x).subspan(std::size_t{row} * width, width), count);
+      wanted[count++] = &feed.logits[every ? token * vocab : 0];
+    }
+  }
+  if (count == 0) return;
+  work_->in_o.shape(count, width);
+  bool one_place = true;
+  for (std::uint32_t i = 1; i < count; ++i) one_place &= wanted[i] == wanted[i - 1] + vocab;
+  if (one_place) return multiply_head({wanted[0], count * vocab});
+  work_->logits.shape(count, static_cast<std::uint32_t>(vocab));
+  multiply_head(work_->logits.all());
+  for (std::uint32_t i = 0; i < count; ++i) std::ranges::copy(work_->logits.row(i), wanted[i]);
 }
 
 void Runner::step(TokenId token, RwkvState& state, std::span<float> logits) {
-  embed(token, work_->activation);
-  layers(LayerIndex(0), LayerIndex(model_.config().layers), work_->activation, state);
-  if (!logits.empty()) head(work_->activation, logits);
-  state.step = Step(state.step.value() + 1);
+  const Feed one = {std::span(&token, 1), &state, logits};
+  feed(std::span(&one, 1));
 }
 
 const Runner::Counters& Runner::counters() const { return work_->counters; }

@@ -1,30 +1,59 @@
 // The time mixing of RWKV-4 (Peng et al. 2023): an average of values over time, per channel.
+#include <algorithm>
+
 #include "common/model/internal/layer_pass.h"
 #include "kernels/ops/activations.h"
+#include "kernels/ops/wkv.h"
 
 namespace skein {
+namespace {
 
-void time_mix(LayerPass& pass, const TimeMix4& att, const TimeMixing& layer) {
+constexpr std::size_t kChannelsPerTask = 256;
+
+// Some channels of all rows, token after token of each sequence.
+void average(LayerPass& pass, const TimeMix4& att, LayerIndex layer, std::size_t first) {
   Workspace& work = pass.work;
-  const Span r = work.r, k = work.k, v = work.v, y = work.y, out = work.out;
-  pass.multiply(att.receptance, pass.mix(layer.shifted, att.x_r), r);
-  pass.multiply(att.key, pass.mix(layer.shifted, att.x_k), k);
-  pass.multiply(att.value, pass.mix(layer.shifted, att.x_v), v);
-  sigmoid_all(r);
-  const std::size_t width = r.size();
-  channel_wkv({.numerator = layer.state.first(width),
-               .denominator = layer.state.subspan(width, width),
-               .exponent = layer.state.last(width),
-               .k = k,
-               .v = v,
-               .w = att.decay,
-               .u = att.first,
-               .y = y});
-  for (std::size_t i = 0; i < width; ++i) y[i] *= r[i];
-  pass.multiply(att.output, y, out);
-  add_to(layer.activation.x, out);
+  const std::size_t width = work.k.width();
+  const std::size_t count = std::min(kChannelsPerTask, width - first);
+  const auto of = [&](auto&& all) { return all.subspan(first, count); };
+  std::uint32_t row = 0;
+  for (const SequenceRows& sequence : pass.sequences) {
+    const Span state = sequence.state->wkv(layer);
+    for (const std::uint32_t end = row + sequence.rows; row < end; ++row) {
+      channel_wkv({.numerator = of(state.first(width)),
+                   .denominator = of(state.subspan(width, width)),
+                   .exponent = of(state.last(width)),
+                   .k = of(work.k.row(row)),
+                   .v = of(work.v.row(row)),
+                   .w = of(View(att.decay)),
+                   .u = of(View(att.first)),
+                   .y = of(work.in_o.row(row))});
+    }
+  }
 }
 
-std::size_t largest_rank(const TimeMix4&) { return 0; }
+}  // namespace
+
+void time_mix(LayerPass& pass, const TimeMix4& att, const TimeMixing& mixing) {
+  Workspace& work = pass.work;
+  pass.mix({{att.x_r, work.in_r, att.receptance},
+            {att.x_k, work.in_k, att.key},
+            {att.x_v, work.in_v, att.value}});
+  pass.multiply({{att.receptance, work.in_r, work.r},
+                 {att.key, work.in_k, work.k},
+                 {att.value, work.in_v, work.v}});
+  const std::uint32_t width = work.k.width();
+  work.in_o.shape(pass.rows(), width);
+  pass.for_tasks((width + kChannelsPerTask - 1) / kChannelsPerTask, [&](std::uint32_t task) {
+    average(pass, att, mixing.layer, task * kChannelsPerTask);
+  });
+  pass.for_rows([&](std::uint32_t i) {
+    const Span r = work.r.row(i), y = work.in_o.row(i);
+    sigmoid_all(r);
+    for (std::size_t j = 0; j < y.size(); ++j) y[j] *= r[j];
+    if (att.output.is_quantized()) work.in_o.quantize(i);
+  });
+  pass.add_output(att.output, mixing.x);
+}
 
 }  // namespace skein

@@ -17,21 +17,24 @@ float epsilon_for(std::size_t head_size) {
 
 }  // namespace
 
-void time_mix(LayerPass& pass, const TimeMix5& att, const TimeMixing& layer) {
+void time_mix(LayerPass& pass, const TimeMix5& att, const TimeMixing& mixing) {
   Workspace& work = pass.work;
-  pass.multiply(att.receptance, pass.mix(layer.shifted, att.x_r), work.r);
-  pass.multiply(att.key, pass.mix(layer.shifted, att.x_k), work.k);
-  pass.multiply(att.value, pass.mix(layer.shifted, att.x_v), work.v);
   const bool gated = !att.x_g.empty();
-  if (gated) {
-    pass.multiply(att.gate, pass.mix(layer.shifted, att.x_g), work.g);
-    silu_all(work.g);
-  }
-  std::ranges::copy(att.decay, work.w.begin());
-  const float epsilon = epsilon_for(work.r.size() / work.decay_heads.size());
-  attend(pass, {att.bonus, att.ln_x, att.output, epsilon, gated}, layer);
+  pass.mix({{att.x_r, work.in_r, att.receptance},
+            {att.x_k, work.in_k, att.key},
+            {att.x_v, work.in_v, att.value}});
+  if (gated) pass.mix({{att.x_g, work.in_g, att.gate}});
+  pass.multiply({{att.receptance, work.in_r, work.r},
+                 {att.key, work.in_k, work.k},
+                 {att.value, work.in_v, work.v},
+                 {att.gate, work.in_g, work.g}});
+  const ModelConfig& config = pass.sequences[0].state->config();
+  work.w.shape(pass.rows(), config.width);
+  pass.for_rows([&](std::uint32_t i) {
+    if (gated) silu_all(work.g.row(i));
+    std::ranges::copy(att.decay, work.w.row(i).begin());
+  });
+  attend(pass, {att.bonus, att.ln_x, att.output, epsilon_for(config.head_size), gated}, mixing);
 }
-
-std::size_t largest_rank(const TimeMix5&) { return 0; }
 
 }  // namespace skein

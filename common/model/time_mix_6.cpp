@@ -1,50 +1,67 @@
 // The time mixing of RWKV-6 "Finch" (Peng et al. 2024): RWKV-5 with token-shift mixes and a decay
 // that depend on the token, through LoRAs.
-#include <algorithm>
-
 #include "common/model/internal/layer_pass.h"
 #include "kernels/ops/activations.h"
+#include "kernels/ops/neurons.h"
 
 namespace skein {
 namespace {
 
 enum Mixed : std::size_t { kW, kK, kV, kR, kG };  // in the order of the stacked matrices
 
-// work.low = tanh(down x_x): five vectors, one after another.
-void find_mixes(LayerPass& pass, const TimeMix6& att, const Shifted& shifted) {
-  const Span low = Span(pass.work.low).first(att.mix_down.rows());
-  pass.multiply(att.mix_down, pass.mix(shifted, att.x_x), low);
-  tanh_all(low);
+// work.low_g = tanh(down x_x): five vectors a row, one after another.
+void find_mixes(LayerPass& pass, const TimeMix6& att) {
+  Workspace& work = pass.work;
+  pass.mix({{att.x_x, work.in_x, att.mix_down}});
+  pass.multiply({{att.mix_down, work.in_x, work.low_g}});
+  pass.for_rows([&](std::uint32_t i) { tanh_all(work.low_g.row(i)); });
 }
 
 // Token shift by mix_i + up_i low_i.
-View mix(LayerPass& pass, const TimeMix6& att, const Shifted& shifted, Mixed i) {
+void mix(LayerPass& pass, const TimeMix6& att, Mixed part, InputBuffer& to, const Matrix& reader) {
   Workspace& work = pass.work;
-  const std::size_t rank = att.mix_up[i].rows();
-  const Span mu = work.a;
-  sparse_accumulate(att.mix_up[i].view(), View(work.low).subspan(i * rank, rank), work.active, mu,
-                    pass.parallel);
-  add_to(mu, att.mix[i]);
-  return pass.mix(shifted, mu);
+  const std::uint32_t rank = att.mix_up[part].rows();
+  const std::uint32_t width = work.normed.width();
+  work.mu.shape(pass.rows(), width);
+  to.shape(pass.rows(), width);
+  pass.for_rows([&](std::uint32_t i) {
+    const View low = View(work.low_g.row(i)).subspan(part * rank, rank);
+    const Span mu = work.mu.row(i);
+    SerialParallel alone;
+    neuron_matmul({att.mix_up[part].view(), low.data(), mu.data(), 1}, alone);
+    add_to(mu, att.mix[part]);
+    shift_mix(work.normed.row(i), View(work.previous[i], width), mu, to.row(i));
+    if (reader.is_quantized()) to.quantize(i);
+  });
 }
 
 }  // namespace
 
-void time_mix(LayerPass& pass, const TimeMix6& att, const TimeMixing& layer) {
+void time_mix(LayerPass& pass, const TimeMix6& att, const TimeMixing& mixing) {
   Workspace& work = pass.work;
-  find_mixes(pass, att, layer.shifted);
-  pass.multiply(att.key, mix(pass, att, layer.shifted, kK), work.k);
-  pass.multiply(att.value, mix(pass, att, layer.shifted, kV), work.v);
-  pass.multiply(att.receptance, mix(pass, att, layer.shifted, kR), work.r);
-  pass.multiply(att.gate, mix(pass, att, layer.shifted, kG), work.g);
-  silu_all(work.g);
-  pass.lora(att.decay, mix(pass, att, layer.shifted, kW), tanh_all, work.w);  // last: it uses low
-  exp_decay_all(work.w);
-  attend(pass, {att.bonus, att.ln_x, att.output}, layer);
-}
-
-std::size_t largest_rank(const TimeMix6& att) {
-  return std::max(att.mix_down.rows(), att.decay.down.rows());
+  find_mixes(pass, att);
+  mix(pass, att, kK, work.in_k, att.key);
+  mix(pass, att, kV, work.in_v, att.value);
+  mix(pass, att, kR, work.in_r, att.receptance);
+  mix(pass, att, kG, work.in_g, att.gate);
+  mix(pass, att, kW, work.in_w, att.decay.down);
+  pass.multiply({{att.key, work.in_k, work.k},
+                 {att.value, work.in_v, work.v},
+                 {att.receptance, work.in_r, work.r},
+                 {att.gate, work.in_g, work.g},
+                 {att.decay.down, work.in_w, work.low_w}});
+  work.low_w.make_room_for_codes();
+  pass.for_rows([&](std::uint32_t i) {
+    tanh_all(work.low_w.row(i));
+    if (att.decay.up.is_quantized()) work.low_w.quantize(i);
+    silu_all(work.g.row(i));
+  });
+  pass.multiply({{att.decay.up, work.low_w, work.w}});
+  pass.for_rows([&](std::uint32_t i) {
+    add_to(work.w.row(i), att.decay.bias);
+    exp_decay_all(work.w.row(i));
+  });
+  attend(pass, {att.bonus, att.ln_x, att.output}, mixing);
 }
 
 }  // namespace skein

@@ -10,7 +10,7 @@
 
 #include "common/artifact/model_config.h"
 #include "common/model/tokenizer.h"
-#include "kernels/ops/matvec.h"
+#include "kernels/ops/matmul.h"
 #include "kernels/ops/norm.h"
 
 namespace skein {
@@ -27,6 +27,8 @@ class Matrix {
   MatrixView view() const { return {format_, layout_, rows_, cols_, blocks_}; }
   std::uint32_t rows() const { return rows_; }
   std::uint32_t cols() const { return cols_; }
+  bool is_absent() const { return rows_ == 0; }
+  bool is_quantized() const { return skein::is_quantized(format_); }
   void add(const RowBlock& block) { blocks_.push_back(block); }
   // Stored row `row` of a kRows matrix.
   const std::byte* row_data(std::uint32_t row) const;

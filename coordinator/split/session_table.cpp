@@ -5,11 +5,7 @@
 namespace skein {
 
 SplitWork::SplitWork(std::shared_ptr<const SplitModel> with, Parallel& parallel)
-    : model(std::move(with)), runner(*model->model, parallel) {
-  const std::uint32_t width = model->model->config().width;
-  activation.x.resize(width);
-  activation.v_first.resize(width);
-}
+    : model(std::move(with)), runner(*model->model, parallel) {}
 
 std::shared_ptr<ServedSession> SessionTable::find(DeviceId device, SessionId session) const {
   const auto found = sessions_.find({device, session});

@@ -32,18 +32,21 @@ bool all_finite(ByteView floats) {
   return true;
 }
 
-// The tokens of one step through the session's layers, in order, on the work's own state.
+// The tokens of one step through the session's layers, on the work's own state.
 void run_layers(SplitWork& work, const SplitOpen& range, std::uint32_t count) {
-  const std::size_t bytes = work.activation.x.size() * sizeof(float);
-  work.reply.resize(count * bytes);
+  const std::size_t width = work.state.config().width;
+  const std::size_t bytes = width * sizeof(float);
+  work.activation.x.resize(count * width);
+  work.activation.v_first.resize(count * width);
   for (std::uint32_t token = 0; token < count; ++token) {
     const std::byte* from = work.request.data() + token * 2 * bytes;
-    std::memcpy(work.activation.x.data(), from, bytes);
-    std::memcpy(work.activation.v_first.data(), from + bytes, bytes);
-    work.runner.layers(LayerIndex{range.first_layer}, LayerIndex{range.end_layer}, work.activation,
-                       work.state);
-    std::memcpy(work.reply.data() + token * bytes, work.activation.x.data(), bytes);
+    std::memcpy(&work.activation.x[token * width], from, bytes);
+    std::memcpy(&work.activation.v_first[token * width], from + bytes, bytes);
   }
+  work.runner.layers(LayerIndex{range.first_layer}, LayerIndex{range.end_layer}, work.activation,
+                     work.state);
+  work.reply.resize(count * bytes);
+  std::memcpy(work.reply.data(), work.activation.x.data(), work.reply.size());
 }
 
 }  // namespace

@@ -28,10 +28,9 @@ Task<Result<TokenId>> LocalSession::next(std::vector<TokenId> ids) {
     const std::size_t count = std::min(kPrefillTokens, ids.size() - first);
     const bool last = first + count == ids.size();
     std::function<void()> job = [&, first, count, last] {
-      for (std::size_t i = first; i < first + count; ++i) {
-        const bool wants_logits = last && i + 1 == first + count;
-        runner_.step(ids[i], state_, wants_logits ? std::span(logits_) : std::span<float>());
-      }
+      const std::span<float> logits = last ? std::span(logits_) : std::span<float>();
+      const Feed feed = {std::span(ids).subspan(first, count), &state_, logits};
+      runner_.feed(std::span(&feed, 1));
       if (last) picked = sampler_.pick(logits_);
     };
     co_await env_.compute.run(std::move(job), forward_cost(hosted_->model->config(), count));

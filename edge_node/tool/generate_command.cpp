@@ -31,10 +31,8 @@ struct ToolSession {
         logits(file_.model().config().vocab) {}
 
   void feed(std::span<const TokenId> ids) {
-    for (std::size_t i = 0; i < ids.size(); ++i) {
-      const bool last = i + 1 == ids.size();
-      runner.step(ids[i], state, last ? std::span(logits) : std::span<float>());
-    }
+    const Feed feed = {ids, &state, logits};
+    runner.feed(std::span(&feed, 1));
   }
 
   Env env;

@@ -46,11 +46,8 @@ Result<void> compute_rows(Env env, const ModelFile& file, const std::vector<Toke
                 "--all", "give fewer tokens at a time");
   }
   rows.resize(count * vocab);
-  for (std::size_t i = 0; i < ids.size(); ++i) {
-    const bool wanted = all || i + 1 == ids.size();
-    const std::size_t at = all ? i * vocab : 0;
-    runner.step(ids[i], state, wanted ? std::span(rows).subspan(at, vocab) : std::span<float>());
-  }
+  const Feed feed = {ids, &state, rows};
+  runner.feed(std::span(&feed, 1));
   return {};
 }
 

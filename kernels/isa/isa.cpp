@@ -8,6 +8,7 @@
 #endif
 
 #include "common/base/check.h"
+#include "kernels/isa/internal/elementwise.h"
 #include "kernels/isa/internal/tables.h"
 #include "kernels/isa/kernel_table.h"
 #include "kernels/ops/reference.h"
@@ -23,15 +24,23 @@ constexpr KernelTable kScalarKernels = {
     .tiles_q6 = reference::tiles_q6,
     .tiles_q5 = reference::tiles_q5,
     .tiles_q4 = reference::tiles_q4,
-    .add_rows_f32 = reference::add_rows_f32,
-    .add_rows_bf16 = reference::add_rows_bf16,
-    .add_rows_f16 = reference::add_rows_f16,
-    .add_rows_q8 = reference::add_rows_q8,
-    .add_rows_q6 = reference::add_rows_q6,
-    .add_rows_q5 = reference::add_rows_q5,
-    .add_rows_q4 = reference::add_rows_q4,
+    .neurons_f32 = reference::neurons_f32,
+    .neurons_bf16 = reference::neurons_bf16,
+    .neurons_f16 = reference::neurons_f16,
+    .neurons_q8 = reference::neurons_q8,
+    .neurons_q6 = reference::neurons_q6,
+    .neurons_q5 = reference::neurons_q5,
+    .neurons_q4 = reference::neurons_q4,
     .quantize = reference::quantize,
     .wkv = reference::wkv,
+    .tanh_all = tanh_all,
+    .sigmoid_all = sigmoid_all,
+    .silu_all = silu_all,
+    .relu_squared_all = relu_squared_all,
+    .decay_all = decay_all,
+    .exp_decay_all = exp_decay_all,
+    .shift_mix = shift_mix,
+    .normalize = normalize,
 };
 
 struct Choice {

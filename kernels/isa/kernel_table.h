@@ -9,50 +9,68 @@
 
 namespace skein {
 
+struct Inputs;   // kernels/ops/matmul.h
 struct WkvHead;  // kernels/ops/wkv.h
 
-// Up to four rows of a kRows matrix that are added in one pass over the outputs.
-struct RowBatch {
-  static constexpr std::uint32_t kMost = 4;
-  const std::byte* rows[kMost] = {};  // at the first column that is wanted
-  float h[kMost] = {};
+// Rows of a kRows matrix with what they are multiplied by: at most kNeuronBlock of them.
+struct NeuronRows {
+  const std::byte* const* rows = nullptr;  // each at its start
+  const float* h = nullptr;
   std::uint32_t count = 0;
-  const std::byte* soon[kMost] = {};  // rows of the next batch, to be fetched meanwhile
-  std::size_t scales_at = 0;  // q8: bytes from rows[i] to the f16 scale of that column's group
+  std::uint32_t row_cols = 0;   // outputs of a whole row: tells where its parts lie
+  std::uint32_t first_col = 0;  // a multiple of 32
+  std::uint32_t cols = 0;       // outputs wanted; whole groups, or up to the row's end
+};
+
+// Consecutive whole tiles times input vectors: y[i * y_stride + j] for vector i, output j.
+struct TileProduct {
+  const void* tiles = nullptr;
+  std::uint32_t tile_count = 0;
+  const Inputs* x = nullptr;
+  float* y = nullptr;
+  std::size_t y_stride = 0;
 };
 
 struct KernelTable {
-  // y[0, 16 * tile_count) = W x over whole consecutive tiles; x has `cols` floats.
-  using Tiles = void (*)(const void* tiles, std::uint32_t tile_count, std::uint32_t cols,
-                         const float* x, float* y);
-  // The same for q8 to q4: codes and scales are the activation's, `groups` groups of 32.
-  using TilesQ8 = void (*)(const void* tiles, std::uint32_t tile_count, std::uint32_t groups,
-                           const std::int8_t* codes, const float* scales, float* y);
-  // y[j] += w(i, j) * h(i) for each row i of the batch in turn, j in [0, cols).
-  // q8 to q4: y[j] += float(code) * (h * scale of the group).
-  using AddRows = void (*)(const RowBatch& batch, std::uint32_t cols, float* y);
-  // Whole groups of 32: see quantize_activation.
-  using Quantize = void (*)(const float* x, std::uint32_t groups, std::int8_t* codes,
-                            float* scales);
-  // head.size is a multiple of 16.
-  using Wkv = void (*)(const WkvHead& head);
+  using Tiles = void (*)(const TileProduct& product);
+  // y[j] += the rows' share of output first_col + j: see kernels/ops/neurons.h.
+  using AddNeurons = void (*)(const NeuronRows& neurons, float* y);
+  // Whole groups of 32: see quantize_input.
+  using Quantize = void (*)(const float* x, std::uint32_t groups, std::int8_t* codes, float* scales,
+                            std::int32_t* sums);
+  using Wkv = void (*)(const WkvHead& head);  // head.size is a multiple of 16
+  using Elementwise = void (*)(float* x, std::size_t count);
+  // out = x + mix * (previous - x)
+  using ShiftMix = void (*)(const float* x, const float* previous, const float* mix, float* out,
+                            std::size_t count);
+  // out = (x - mean) / sqrt(variance + epsilon) * weight + bias
+  using Normalize = void (*)(const float* x, std::size_t count, const float* weight,
+                             const float* bias, float epsilon, float* out);
 
   Tiles tiles_f32;
   Tiles tiles_bf16;
   Tiles tiles_f16;
-  TilesQ8 tiles_q8;
-  TilesQ8 tiles_q6;
-  TilesQ8 tiles_q5;
-  TilesQ8 tiles_q4;
-  AddRows add_rows_f32;
-  AddRows add_rows_bf16;
-  AddRows add_rows_f16;
-  AddRows add_rows_q8;
-  AddRows add_rows_q6;
-  AddRows add_rows_q5;
-  AddRows add_rows_q4;
+  Tiles tiles_q8;
+  Tiles tiles_q6;
+  Tiles tiles_q5;
+  Tiles tiles_q4;
+  AddNeurons neurons_f32;
+  AddNeurons neurons_bf16;
+  AddNeurons neurons_f16;
+  AddNeurons neurons_q8;
+  AddNeurons neurons_q6;
+  AddNeurons neurons_q5;
+  AddNeurons neurons_q4;
   Quantize quantize;
   Wkv wkv;
+  Elementwise tanh_all;
+  Elementwise sigmoid_all;
+  Elementwise silu_all;
+  Elementwise relu_squared_all;
+  Elementwise decay_all;
+  Elementwise exp_decay_all;
+  ShiftMix shift_mix;
+  Normalize normalize;
 };
 
 const KernelTable& kernel_table(Isa isa);  // isa must be one of supported_isas()

@@ -1,101 +1,28 @@
 #include "kernels/ops/activations.h"
 
-#include <bit>
-#include <cstdint>
-#include <limits>
-
 #include "common/base/check.h"
+#include "kernels/isa/kernel_table.h"
+#include "kernels/ops/values.h"
 
 namespace skein {
-namespace {
-
-// 2^n for n in [-126, 127].
-float power_of_two(std::int32_t n) {
-  return std::bit_cast<float>(static_cast<std::uint32_t>(n + 127) << 23);
-}
-
-// exp(x) = 2^n * exp(r), n = round(x / ln 2), |r| <= ln 2 / 2; the polynomial is Cephes' expf
-// (Moshier). Branch-free, so that the loops below become vector code. A NaN comes out as a NaN.
-inline float exp_value(float x) {
-  constexpr float kRound = 12582912.0F;  // 1.5 * 2^23: adding it rounds to an integer
-  const float low = x < -104.0F ? -104.0F : x;
-  const float clamped = low > 89.0F ? 89.0F : low;
-  const float rounded = clamped * 1.44269504088896341F + kRound;
-  const float n = rounded - kRound;
-  const float r = (clamped - n * 0.693359375F) - n * -2.12194440e-4F;
-  float p = 1.9875691500e-4F;
-  p = p * r + 1.3981999507e-3F;
-  p = p * r + 8.3334519073e-3F;
-  p = p * r + 4.1665795894e-2F;
-  p = p * r + 1.6666665459e-1F;
-  p = p * r + 5.0000001201e-1F;
-  p = (p * (r * r) + r) + 1.0F;
-  // Two factors: n reaches past what one float's exponent can hold, at both ends.
-  const std::uint32_t steps = std::bit_cast<std::uint32_t>(rounded) - 0x4B400000U;
-  const auto whole = static_cast<std::int32_t>(steps);
-  const std::int32_t half = whole >> 1;
-  const std::int32_t bounded = half < -100 ? -100 : half > 100 ? 100 : half;
-  const std::int32_t other = whole - half;
-  const std::int32_t rest = other < -100 ? -100 : other > 100 ? 100 : other;
-  const float scaled = p * power_of_two(bounded) * power_of_two(rest);
-  const float floored = x < -104.0F ? 0.0F : scaled;
-  return x > 88.73F ? std::numeric_limits<float>::infinity() : floored;
-}
-
-inline float sigmoid_value(float x) { return 1.0F / (1.0F + exp_value(-x)); }
-
-inline float tanh_value(float x) {
-  const float magnitude = x < 0 ? -x : x;
-  const float z = x * x;
-  float p = -5.70498872745e-3F;
-  p = p * z + 2.06390887954e-2F;
-  p = p * z - 5.37397155531e-2F;
-  p = p * z + 1.33314422036e-1F;
-  p = p * z - 3.33332819422e-1F;
-  const float near_zero = p * z * x + x;
-  const float far = 1.0F - 2.0F / (exp_value(magnitude + magnitude) + 1.0F);
-  const float signed_far = x < 0 ? -far : far;
-  return magnitude < 0.625F ? near_zero : signed_far;
-}
-
-}  // namespace
 
 float exp_of(float x) { return exp_value(x); }
 float tanh_of(float x) { return tanh_value(x); }
 float sigmoid_of(float x) { return sigmoid_value(x); }
 
-void tanh_all(std::span<float> x) {
-  for (float& value : x) value = tanh_value(value);
-}
-
-void sigmoid_all(std::span<float> x) {
-  for (float& value : x) value = sigmoid_value(value);
-}
-
-void silu_all(std::span<float> x) {
-  for (float& value : x) value *= sigmoid_value(value);
-}
-
+void tanh_all(std::span<float> x) { current_kernels().tanh_all(x.data(), x.size()); }
+void sigmoid_all(std::span<float> x) { current_kernels().sigmoid_all(x.data(), x.size()); }
+void silu_all(std::span<float> x) { current_kernels().silu_all(x.data(), x.size()); }
 void relu_squared_all(std::span<float> x) {
-  for (float& value : x) {
-    const float positive = value > 0 ? value : 0.0F;
-    value = positive * positive;
-  }
+  current_kernels().relu_squared_all(x.data(), x.size());
 }
-
-void decay_all(std::span<float> x) {
-  constexpr float kExpMinusHalf = 0.60653065971263342F;
-  for (float& value : x) value = exp_value(-kExpMinusHalf * sigmoid_value(value));
-}
-
-void exp_decay_all(std::span<float> x) {
-  for (float& value : x) value = exp_value(-exp_value(value));
-}
+void decay_all(std::span<float> x) { current_kernels().decay_all(x.data(), x.size()); }
+void exp_decay_all(std::span<float> x) { current_kernels().exp_decay_all(x.data(), x.size()); }
 
 void shift_mix(std::span<const float> x, std::span<const float> previous,
                std::span<const float> mix, std::span<float> out) {
   CHECK(previous.size() == x.size() && mix.size() == x.size() && out.size() == x.size());
-  for (std::size_t i = 0; i < x.size(); ++i) out[i] = x[i] + mix[i] * (previous[i] - x[i]);
+  current_kernels().shift_mix(x.data(), previous.data(), mix.data(), out.data(), x.size());
 }
 
 }  // namespace skein

@@ -22,9 +22,9 @@
 // q6, q5, q4 (b = 6, 5, 4 bits): groups of 32 with a head of 16 bits: the upper 9 are the scale,
 // 2^(e - 24) * (1 + m / 16) of e (5 bits) and m (4), the lower 7 a zero point z. A weight is
 // (u * 128 / 2^b - z) * scale, u its b bits: an int8 code like q8's, so all arithmetic is q8's.
-//  kRows group: the head, 16 bytes with u's low nibbles (byte i: column i, column 16 + i above),
-//          then for q5 a 32-bit word with bit 4 of column i in bit i, for q6 two words with bits
-//          4-5 of column i in bits 2(i % 16) of word i / 16. Group after group.
+//  kRows row of G groups: planes, one after another. Low nibbles, 16 bytes a group (byte i: column
+//          i, column 16 + i above); for q5 and q6 bit 4, a 32-bit word a group (column i in bit i);
+//          for q6 bit 5 likewise; then the G heads. So that whole vectors of any plane are loaded.
 //  kTiles group: 16 heads, then planes of 64 bytes whose byte r*4 + b is row r, column q*4 + b of
 //          quad q: four planes of low nibbles (quad 2p, 2p + 1 above), then for q5 one plane with
 //          bit 4 of quad q in bit q, for q6 two with bits 4-5 of quad q in bits 2(q % 4) of plane
@@ -40,15 +40,16 @@
 
 namespace skein {
 
-// Numbers stand in artifacts: never renumber.
+// Numbers stand in artifacts: never renumber. 5, 6 and 7 were q6, q5 and q4 with another order of
+// bytes in kRows; they are not read any more.
 enum class Format : std::uint8_t {
   kF32 = 1,
   kBf16 = 2,
   kF16 = 3,
   kQ8 = 4,
-  kQ6 = 5,
-  kQ5 = 6,
-  kQ4 = 7
+  kQ6 = 8,
+  kQ5 = 9,
+  kQ4 = 10
 };
 enum class Layout : std::uint8_t { kRows = 1, kTiles = 2 };
 

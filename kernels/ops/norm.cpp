@@ -4,41 +4,10 @@
 #include <cstddef>
 
 #include "common/base/check.h"
+#include "kernels/isa/kernel_table.h"
+#include "kernels/ops/values.h"
 
 namespace skein {
-namespace {
-
-constexpr std::size_t kLanes = 16;
-
-// The sum over term(i), i in [0, count), in the order of norm.h.
-template <class Term>
-float sum_of(std::size_t count, Term term) {
-  float lanes[kLanes] = {};
-  const std::size_t whole = count / kLanes * kLanes;
-  for (std::size_t i = 0; i < whole; i += kLanes) {
-    for (std::size_t lane = 0; lane < kLanes; ++lane) lanes[lane] += term(i + lane);
-  }
-  for (std::size_t i = whole; i < count; ++i) lanes[i - whole] += term(i);
-  for (std::size_t half = kLanes / 2; half > 0; half /= 2) {
-    for (std::size_t lane = 0; lane < half; ++lane) lanes[lane] += lanes[lane + half];
-  }
-  return lanes[0];
-}
-
-void normalize(std::span<const float> x, const NormWeights& norm, std::span<float> out) {
-  const auto count = static_cast<float>(x.size());
-  const float mean = ordered_sum(x) / count;
-  const float squares = sum_of(x.size(), [x, mean](std::size_t i) {
-    const float centred = x[i] - mean;
-    return centred * centred;
-  });
-  const float scale = 1.0F / std::sqrt(squares / count + norm.epsilon);
-  for (std::size_t i = 0; i < x.size(); ++i) {
-    out[i] = (x[i] - mean) * scale * norm.weight[i] + norm.bias[i];
-  }
-}
-
-}  // namespace
 
 float ordered_sum(std::span<const float> x) {
   return sum_of(x.size(), [x](std::size_t i) { return x[i]; });
@@ -59,9 +28,8 @@ void group_norm(std::span<const float> x, std::size_t groups, const NormWeights&
   CHECK(norm.weight.size() == x.size() && norm.bias.size() == x.size());
   const std::size_t size = x.size() / groups;
   for (std::size_t first = 0; first < x.size(); first += size) {
-    const NormWeights part = {norm.weight.subspan(first, size), norm.bias.subspan(first, size),
-                              norm.epsilon};
-    normalize(x.subspan(first, size), part, out.subspan(first, size));
+    current_kernels().normalize(&x[first], size, &norm.weight[first], &norm.bias[first],
+                                norm.epsilon, &out[first]);
   }
 }
 

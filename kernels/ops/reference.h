@@ -5,34 +5,29 @@
 #include <cstdint>
 
 namespace skein {
-struct RowBatch;
+struct NeuronRows;
+struct TileProduct;
 struct WkvHead;
 }  // namespace skein
 
 namespace skein::reference {
 
-void tiles_f32(const void* tiles, std::uint32_t tile_count, std::uint32_t cols, const float* x,
-               float* y);
-void tiles_bf16(const void* tiles, std::uint32_t tile_count, std::uint32_t cols, const float* x,
-                float* y);
-void tiles_f16(const void* tiles, std::uint32_t tile_count, std::uint32_t cols, const float* x,
-               float* y);
-void tiles_q8(const void* tiles, std::uint32_t tile_count, std::uint32_t groups,
-              const std::int8_t* codes, const float* scales, float* y);
-void tiles_q6(const void* tiles, std::uint32_t tile_count, std::uint32_t groups,
-              const std::int8_t* codes, const float* scales, float* y);
-void tiles_q5(const void* tiles, std::uint32_t tile_count, std::uint32_t groups,
-              const std::int8_t* codes, const float* scales, float* y);
-void tiles_q4(const void* tiles, std::uint32_t tile_count, std::uint32_t groups,
-              const std::int8_t* codes, const float* scales, float* y);
-void add_rows_f32(const RowBatch& batch, std::uint32_t cols, float* y);
-void add_rows_bf16(const RowBatch& batch, std::uint32_t cols, float* y);
-void add_rows_f16(const RowBatch& batch, std::uint32_t cols, float* y);
-void add_rows_q8(const RowBatch& batch, std::uint32_t cols, float* y);
-void add_rows_q6(const RowBatch& batch, std::uint32_t cols, float* y);
-void add_rows_q5(const RowBatch& batch, std::uint32_t cols, float* y);
-void add_rows_q4(const RowBatch& batch, std::uint32_t cols, float* y);
-void quantize(const float* x, std::uint32_t groups, std::int8_t* codes, float* scales);
+void tiles_f32(const TileProduct& product);
+void tiles_bf16(const TileProduct& product);
+void tiles_f16(const TileProduct& product);
+void tiles_q8(const TileProduct& product);
+void tiles_q6(const TileProduct& product);
+void tiles_q5(const TileProduct& product);
+void tiles_q4(const TileProduct& product);
+void neurons_f32(const NeuronRows& neurons, float* y);
+void neurons_bf16(const NeuronRows& neurons, float* y);
+void neurons_f16(const NeuronRows& neurons, float* y);
+void neurons_q8(const NeuronRows& neurons, float* y);
+void neurons_q6(const NeuronRows& neurons, float* y);
+void neurons_q5(const NeuronRows& neurons, float* y);
+void neurons_q4(const NeuronRows& neurons, float* y);
+void quantize(const float* x, std::uint32_t groups, std::int8_t* codes, float* scales,
+              std::int32_t* sums);
 void wkv(const WkvHead& head);
 
 }  // namespace skein::reference

@@ -1,11 +1,8 @@
 #include "kernels/ops/wkv.h"
 
-#include <algorithm>
-
 #include "common/base/check.h"
 #include "kernels/isa/kernel_table.h"
 #include "kernels/ops/activations.h"
-#include "kernels/ops/internal/tasks.h"
 #include "kernels/ops/norm.h"
 #include "kernels/ops/reference.h"
 
@@ -13,37 +10,6 @@ namespace skein {
 namespace {
 
 constexpr std::uint32_t kLanes = 16;
-constexpr std::size_t kHeadsPerTask = 4;
-
-template <class Head, class Update>
-struct HeadsJob {
-  std::span<const Head> heads;
-  Update update;
-
-  void run(std::size_t task) const {
-    const std::size_t first = task * kHeadsPerTask;
-    const std::size_t count = std::min(kHeadsPerTask, heads.size() - first);
-    for (const Head& head : heads.subspan(first, count)) update(head);
-  }
-};
-
-template <class Head, class Update>
-void for_each_head(std::span<const Head> heads, Update update, Parallel& parallel) {
-  HeadsJob<Head, Update> job{heads, update};
-  run_tasks(parallel, (heads.size() + kHeadsPerTask - 1) / kHeadsPerTask, job);
-}
-
-void update_decay_head(const DecayHead& head) {
-  const std::size_t size = head.size;
-  const std::span<float> ru(head.y, size);  // scratch until y is known
-  for (std::size_t j = 0; j < size; ++j) ru[j] = head.r[j] * head.u[j];
-  const float bonus = ordered_dot(ru, {head.k, size});
-  for (std::size_t i = 0; i < size; ++i) {
-    const std::span<float> row(head.state + i * size, size);
-    head.y[i] = ordered_dot(row, {head.r, size}) + bonus * head.v[i];
-    for (std::size_t j = 0; j < size; ++j) row[j] = row[j] * head.w[j] + head.v[i] * head.k[j];
-  }
-}
 
 // (numerator, denominator) e^exponent + (v, 1) e^key, told with the larger exponent of the two.
 struct Average {
@@ -58,16 +24,20 @@ struct Average {
 
 }  // namespace
 
-void wkv(std::span<const WkvHead> heads, Parallel& parallel) {
-  const KernelTable& kernels = current_kernels();
-  const auto update = [&kernels](const WkvHead& head) {
-    head.size % kLanes == 0 ? kernels.wkv(head) : reference::wkv(head);
-  };
-  for_each_head(heads, update, parallel);
+void wkv(const WkvHead& head) {
+  head.size % kLanes == 0 ? current_kernels().wkv(head) : reference::wkv(head);
 }
 
-void decay_wkv(std::span<const DecayHead> heads, Parallel& parallel) {
-  for_each_head(heads, update_decay_head, parallel);
+void decay_wkv(const DecayHead& head) {
+  const std::size_t size = head.size;
+  const std::span<float> ru(head.y, size);  // scratch until y is known
+  for (std::size_t j = 0; j < size; ++j) ru[j] = head.r[j] * head.u[j];
+  const float bonus = ordered_dot(ru, {head.k, size});
+  for (std::size_t i = 0; i < size; ++i) {
+    const std::span<float> row(head.state + i * size, size);
+    head.y[i] = ordered_dot(row, {head.r, size}) + bonus * head.v[i];
+    for (std::size_t j = 0; j < size; ++j) row[j] = row[j] * head.w[j] + head.v[i] * head.k[j];
+  }
 }
 
 void channel_wkv(const WkvChannels& channels) {

@@ -3,13 +3,11 @@
 //   y = S r                                   with the new S
 // S is (size, size), row = value index, column = key index.
 // Order: s_i = sum_j S_ij * kk_j and y_i = sum_j S_ij * r_j in the order of norm.h;
-// S_ij = (S_ij * w_j - s_i * b_j) + v_i * k_j. Any thread; no allocation.
+// S_ij = (S_ij * w_j - s_i * b_j) + v_i * k_j. One thread a head; no allocation.
 #pragma once
 
 #include <cstdint>
 #include <span>
-
-#include "kernels/ops/parallel.h"
 
 namespace skein {
 
@@ -26,7 +24,7 @@ struct WkvHead {
   std::uint32_t size = 0;
 };
 
-void wkv(std::span<const WkvHead> heads, Parallel& parallel);
+void wkv(const WkvHead& head);
 
 // RWKV-5 and RWKV-6, one head: linear attention with decay and a bonus u for the token at hand.
 //   y = S r + (sum_j r_j u_j k_j) v       with the old S
@@ -43,7 +41,7 @@ struct DecayHead {
   std::uint32_t size = 0;
 };
 
-void decay_wkv(std::span<const DecayHead> heads, Parallel& parallel);
+void decay_wkv(const DecayHead& head);
 
 // RWKV-4: per channel, the average of all values so far, weighted by exp(key) and decaying by
 // exp(w) a token; the token at hand counts exp(u + key). The state is the numerator and denominator

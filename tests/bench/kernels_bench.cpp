@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstring>
 #include <functional>
+#include <random>
 
 #include "kernels/isa/isa.h"
 #include "kernels/ops/activations.h"
@@ -41,7 +42,6 @@ double read_bandwidth(const std::vector<test::CacheLine>& buffer) {
         Wide line;
         std::memcpy(&line, &buffer[i + part], sizeof line);
         sums[part] += line;
-        __builtin_prefetch(reinterpret_cast<const char*>(&buffer[i + part]) + 2048);
       }
     }
     const Wide all = sums[0] + sums[1] + sums[2] + sums[3];
@@ -50,36 +50,75 @@ double read_bandwidth(const std::vector<test::CacheLine>& buffer) {
   return static_cast<double>(buffer.size() * sizeof(test::CacheLine)) / seconds;
 }
 
+constexpr Format kFormats[] = {Format::kF32, Format::kBf16, Format::kF16, Format::kQ8,
+                               Format::kQ6,  Format::kQ5,   Format::kQ4};
+constexpr std::uint32_t kCols = 2048;
+
+std::string label(const char* what, Format format) {
+  char text[80];
+  std::snprintf(text, sizeof text, "%-7s %-26s %-5s", std::string(name_of(current_isa())).c_str(),
+                what, std::string(name_of(format)).c_str());
+  return text;
+}
+
 // The same bytes seen as a matrix of each format; their values do not matter to the clock.
-void bench_matrix(const std::vector<test::CacheLine>& buffer, Format format, Layout layout,
-                  double bandwidth) {
-  const std::uint32_t cols = 2048;
+void bench_tiles(const std::vector<test::CacheLine>& buffer, Format format, double bandwidth) {
   const std::uint64_t total = buffer.size() * sizeof(test::CacheLine);
   const auto rows = static_cast<std::uint32_t>(
-      total / stored_bytes(format, Layout::kRows, 1, cols) / kTileRows * kTileRows);
+      total / stored_bytes(format, Layout::kRows, 1, kCols) / kTileRows * kTileRows);
   const RowBlock block = {buffer[0].bytes, 0, rows};
-  const MatrixView w = {format, layout, rows, cols, std::span(&block, 1)};
   SerialParallel serial;
-  double seconds = 0;
-  std::uint64_t bytes = stored_bytes(format, layout, rows, cols);
-  if (layout == Layout::kTiles) {
-    const test::QuantizedVector x(test::random_floats(cols, 1));
-    std::vector<float> y(rows);
-    seconds = best_seconds([&] { matvec(w, x.view(), y, serial); });
-  } else {
-    std::vector<float> h = test::random_floats(rows, 2);
-    for (float& value : h) value = value > 1 ? 1e-3F : 0;  // 16 % of the neurons fire
-    std::vector<std::uint32_t> active(rows);
-    std::vector<float> y(cols);
-    std::uint32_t read = 0;
-    seconds = best_seconds([&] { read = sparse_accumulate(w, h, active, y, serial); });
-    bytes = read * stored_bytes(format, layout, 1, cols);
+  const auto seconds_for = [&](std::uint32_t inputs, std::uint32_t of_rows) {
+    const MatrixView w = {format, Layout::kTiles, of_rows, kCols, std::span(&block, 1)};
+    const test::InputRows x(test::random_floats(std::size_t{inputs} * kCols, 1), kCols);
+    std::vector<float> y(std::size_t{inputs} * of_rows);
+    const Product product = {w, x.view(), y.data()};
+    return best_seconds([&] { matmul(std::span(&product, 1), serial); });
+  };
+  const double rate =
+      static_cast<double>(stored_bytes(format, Layout::kTiles, rows, kCols)) / seconds_for(1, rows);
+  std::printf("%s %7.2f GB/s  %5.1f %% of reading\n", label("one input", format).c_str(),
+              rate * 1e-9, 100 * rate / bandwidth);
+  for (const std::uint32_t inputs : {4U, 16U, 64U}) {
+    const double products = 2048.0 * kCols * inputs;
+    char what[32];
+    std::snprintf(what, sizeof what, "%u inputs", inputs);
+    std::printf("%s %7.1f G products/s\n", label(what, format).c_str(),
+                products / seconds_for(inputs, 2048) * 1e-9);
   }
-  const double rate = static_cast<double>(bytes) / seconds;
-  std::printf("%-7s %-17s %-5s %7.2f GB/s  %5.1f %% of reading\n",
-              std::string(name_of(current_isa())).c_str(),
-              layout == Layout::kTiles ? "matvec" : "sparse_accumulate",
-              std::string(name_of(format)).c_str(), rate * 1e-9, 100 * rate / bandwidth);
+}
+
+// Blocks of neurons as decoding meets them: the next block's rows are fetched meanwhile.
+void bench_neurons(const std::vector<test::CacheLine>& buffer, Format format, double share,
+                   double bandwidth) {
+  const std::uint64_t total = buffer.size() * sizeof(test::CacheLine);
+  const std::uint64_t row_bytes = stored_bytes(format, Layout::kRows, 1, kCols);
+  const auto rows = static_cast<std::uint32_t>(total / row_bytes / kNeuronBlock * kNeuronBlock);
+  const RowBlock block = {buffer[0].bytes, 0, rows};
+  const MatrixView w = {format, Layout::kRows, rows, kCols, std::span(&block, 1)};
+  std::vector<float> h = test::random_floats(rows, 2);
+  std::mt19937 random(1);
+  for (float& value : h) {
+    const bool fires = static_cast<double>(random() & 0xFFFFFFFFU) < share * 4294967296.0;
+    value = fires ? value * value + 1e-6F : 0;
+  }
+  std::vector<float> y(kCols);
+  std::uint64_t read = 0;
+  const auto part = [&](std::uint32_t from) {
+    return std::span(h).subspan(std::size_t{from} * kNeuronBlock, kNeuronBlock);
+  };
+  const double seconds = best_seconds([&] {
+    read = 0;
+    for (std::uint32_t i = 0; i < neuron_blocks_of(rows); ++i) {
+      if (i + 1 < neuron_blocks_of(rows)) prefetch_neurons(w, (i + 1) * kNeuronBlock, part(i + 1));
+      read += add_neuron_block(w, i, part(i), {0, kCols}, y.data());
+    }
+  });
+  char what[32];
+  std::snprintf(what, sizeof what, "%.0f %% of neurons", share * 100);
+  const double rate = static_cast<double>(read * row_bytes) / seconds;
+  std::printf("%s %7.2f GB/s  %5.1f %% of reading\n", label(what, format).c_str(), rate * 1e-9,
+              100 * rate / bandwidth);
 }
 
 void bench_small() {
@@ -92,14 +131,15 @@ void bench_small() {
     heads.push_back({&state[i * size * size], &in[0], &in[64], &in[128], &in[192], &in[256],
                      &in[320], y.data(), size});
   }
-  SerialParallel serial;
   std::vector<float> x = test::random_floats(2048, 3);
   const std::vector<float> ones(2048, 1.0F);
   std::vector<float> out(2048);
-  const double update = best_seconds([&] { wkv(heads, serial); });
+  const double update = best_seconds([&] {
+    for (const WkvHead& head : heads) wkv(head);
+  });
   const double sigmoid = best_seconds([&] { sigmoid_all(x); });
   const double norm = best_seconds([&] { layer_norm(x, {ones, ones, 1e-5F}, out); });
-  const double quantized = best_seconds([&] { const test::QuantizedVector all(x); });
+  const double quantized = best_seconds([&] { const test::InputRows all(x); });
   std::printf(
       "%-7s wkv, 32 heads of 64: %.1f us; of 2048: sigmoid %.2f, layer norm %.2f, "
       "quantize (with its buffers) %.2f us\n",
@@ -120,10 +160,10 @@ int main(int argc, char** argv) {
   std::printf("reading %zu MiB: %.2f GB/s\n", mebibytes, bandwidth * 1e-9);
   for (const Isa isa : supported_isas()) {
     if (isa == Isa::kScalar || !select_isa(name_of(isa))) continue;
-    for (const Format format : {Format::kF32, Format::kBf16, Format::kF16, Format::kQ8, Format::kQ6,
-                                Format::kQ5, Format::kQ4}) {
-      bench_matrix(buffer, format, Layout::kTiles, bandwidth);
-      bench_matrix(buffer, format, Layout::kRows, bandwidth);
+    for (const Format format : kFormats) {
+      bench_tiles(buffer, format, bandwidth);
+      bench_neurons(buffer, format, 1, bandwidth);
+      bench_neurons(buffer, format, 0.13, bandwidth);
     }
     bench_small();
   }

@@ -1,12 +1,13 @@
-// A random matrix in stored form, cut into row blocks; a quantized vector; a Parallel that runs
-// tasks backwards. Tests only.
+// A random matrix in stored form, cut into row blocks; input vectors with their int8 form; a
+// Parallel that runs tasks backwards. Tests only.
 #pragma once
 
 #include <algorithm>
 #include <cstring>
 #include <new>
 
-#include "kernels/ops/matvec.h"
+#include "kernels/ops/matmul.h"
+#include "kernels/ops/neurons.h"
 #include "tests/support/random_floats.h"
 
 namespace skein::test {
@@ -53,19 +54,53 @@ class StoredMatrix {
   std::vector<RowBlock> blocks_;
 };
 
-struct QuantizedVector {
-  explicit QuantizedVector(std::vector<float> x)
+// Input vectors of `cols` floats, one after another, with their int8 form.
+struct InputRows {
+  InputRows(std::vector<float> x, std::uint32_t cols_)
       : values(std::move(x)),
-        codes((values.size() + kGroup - 1) / kGroup * kGroup),
-        scales((values.size() + kGroup - 1) / kGroup) {
-    quantize_activation(values, codes, scales);
+        cols(cols_),
+        rows(static_cast<std::uint32_t>(values.size() / cols_)),
+        codes(std::size_t{rows} * groups_of(cols) * kGroup),
+        scales(std::size_t{rows} * groups_of(cols)),
+        sums(scales.size()) {
+    const std::size_t groups = groups_of(cols);
+    for (std::size_t i = 0; i < rows; ++i) {
+      quantize_input(std::span(values).subspan(i * cols, cols),
+                     {std::span(codes).subspan(i * groups * kGroup, groups * kGroup),
+                      std::span(scales).subspan(i * groups, groups),
+                      std::span(sums).subspan(i * groups, groups)});
+    }
   }
-  ActivationView view() const { return {values, codes, scales}; }
+  explicit InputRows(const std::vector<float>& x)
+      : InputRows(x, static_cast<std::uint32_t>(x.size())) {}
+  Inputs view() const {
+    return {values.data(), codes.data(), scales.data(), sums.data(), rows, cols};
+  }
 
   std::vector<float> values;
+  std::uint32_t cols;
+  std::uint32_t rows;
   std::vector<std::int8_t> codes;
   std::vector<float> scales;
+  std::vector<std::int32_t> sums;
 };
+
+// W x for each input, one after another.
+inline std::vector<float> product(const StoredMatrix& w, const InputRows& x, Parallel& parallel) {
+  std::vector<float> y(std::size_t{x.rows} * w.view().rows, -1);
+  const Product one = {w.view(), x.view(), y.data()};
+  matmul(std::span(&one, 1), parallel);
+  return y;
+}
+
+// The sums over neurons for each vector of h.
+inline std::vector<float> neuron_sums(const StoredMatrix& w, std::span<const float> h,
+                                      Parallel& parallel) {
+  const auto rows = static_cast<std::uint32_t>(h.size() / w.view().rows);
+  std::vector<float> y(std::size_t{rows} * w.view().cols, -1);
+  neuron_matmul({w.view(), h.data(), y.data(), rows}, parallel);
+  return y;
+}
 
 // Says it has three threads and runs the tasks last to first.
 class ShuffledParallel final : public Parallel {

@@ -1,51 +1,108 @@
 // LayerPass: the operations that the layers of all versions are made of, over one workspace; and
-// the time mixing of each version. Lives for one pass over some layers; one thread.
+// the time mixing of each version. Lives for one pass over some layers; one thread, which lends
+// itself and others through Parallel.
+//
+// A pass takes any number of rows: a row is one token of one sequence, the rows of a sequence stand
+// together in order. Every row is computed as if it were alone, so its bits do not depend on the
+// others.
 #pragma once
 
+#include <initializer_list>
+
 #include "common/model/internal/workspace.h"
+#include "common/model/weights.h"
 
 namespace skein {
 
-using Span = std::span<float>;
-using View = std::span<const float>;
-
 void add_to(Span x, View more);
-
-// A normed vector of this token and of the one before.
-struct Shifted {
-  View now;
-  View previous;
-};
 
 class LayerPass {
  public:
-  LayerPass(Workspace& workspace, Parallel& threads) : work(workspace), parallel(threads) {}
+  LayerPass(Workspace& workspace, Parallel& threads, std::span<const SequenceRows> sequence_rows);
 
-  // y = W x, with x in int8 groups when W is.
-  void multiply(const Matrix& w, View x, Span y);
-  // Token shift: now + mu (previous - now), in work.mixed until the next call.
-  View mix(const Shifted& x, View mu);
-  // y = bias + up f(down x)
-  using Elementwise = void (*)(Span);
-  void lora(const Lora& weights, View x, Elementwise f, Span y);
+  std::uint32_t rows() const { return rows_; }
+
+  // body(row) for each row, body(task) for each task, on any of the lent threads.
+  template <class Body>
+  void for_rows(Body body) {
+    for_tasks(rows_, body);
+  }
+  template <class Body>
+  void for_tasks(std::size_t count, Body body) {
+    struct Job {
+      Body& body;
+      void run(std::size_t i) const { body(static_cast<std::uint32_t>(i)); }
+    } job{body};
+    run_tasks(parallel, count, job);
+  }
+
+  // work.normed = norm(x) and work.previous, by the sequences' shift states.
+  enum class Half : unsigned char { kTimeMix, kChannelMix };
+  void begin(Half half, LayerIndex layer, const Norm& norm, Rows x);
+  // The shift states take the last normed rows.
+  void end(Half half, LayerIndex layer);
+
+  // Token shift: to = now + mu (previous - now), with codes where `reader` wants them.
+  struct Mix {
+    View mu;
+    InputBuffer& to;
+    const Matrix& reader;
+  };
+  void mix(std::initializer_list<Mix> mixes);
+
+  // y = W x for every row; y is shaped. An empty matrix is passed over.
+  struct Multiply {
+    const Matrix& w;
+    InputBuffer& x;
+    RowBuffer& y;
+  };
+  void multiply(std::initializer_list<Multiply> products);
+  // The same for outputs [first, first + count) of one, on this thread; y is shaped already.
+  // `first` is a multiple of 16.
+  void multiply_part(const Multiply& product, std::uint32_t first, std::uint32_t count);
+
   // x += value relu(key x_k)^2, times sigmoid(receptance x_r) where there is that gate; reads only
   // the value rows of neurons that fired.
-  void channel_mix(const ChannelMix& ffn, const Shifted& shifted, Span x);
+  void channel_mix(const ChannelMix& ffn, Rows x);
+  // x += output in_o, whose rows (and codes) are ready.
+  void add_output(const Matrix& output, Rows x);
 
   Workspace& work;
   Parallel& parallel;
+  std::span<const SequenceRows> sequences;
+
+ private:
+  void fire_neurons(const ChannelMix& ffn);
+  void fire_neurons_of_one(const ChannelMix& ffn);
+  std::uint32_t rows_;
 };
 
-// What time mixing reads and changes: the shifted input, the residual stream, the layer's state.
+// What time mixing reads and changes: the residual stream, and the layer's state of each sequence.
 struct TimeMixing {
-  Shifted shifted;
-  Activation& activation;
-  Span state;
+  LayerIndex layer;
+  Rows x;
+  Rows v_first;
 };
-void time_mix(LayerPass& pass, const TimeMix4& att, const TimeMixing& layer);
-void time_mix(LayerPass& pass, const TimeMix5& att, const TimeMixing& layer);
-void time_mix(LayerPass& pass, const TimeMix6& att, const TimeMixing& layer);
-void time_mix(LayerPass& pass, const TimeMix7& att, const TimeMixing& layer);
+void time_mix(LayerPass& pass, const TimeMix4& att, const TimeMixing& mixing);
+void time_mix(LayerPass& pass, const TimeMix5& att, const TimeMixing& mixing);
+void time_mix(LayerPass& pass, const TimeMix6& att, const TimeMixing& mixing);
+void time_mix(LayerPass& pass, const TimeMix7& att, const TimeMixing& mixing);
+
+// Heads that one task takes, so that tasks begin at whole tiles and groups.
+struct HeadTasks {
+  HeadTasks(std::uint32_t heads, std::uint32_t size);
+  struct Part {
+    std::uint32_t head, heads;     // first, count
+    std::uint32_t first, outputs;  // the same in channels
+  };
+  Part part(std::uint32_t task) const;
+  std::uint32_t count;
+  std::uint32_t size;
+
+ private:
+  std::uint32_t heads_;
+  std::uint32_t each_;
+};
 
 // The end of time mixing in RWKV-5 and 6, from work.r, w (decay), k, v and g:
 // x += output (group norm of the heads' y, times g).
@@ -56,12 +113,6 @@ struct DecayAttention {
   float epsilon = kGroupNormEpsilon;
   bool gated = true;
 };
-void attend(LayerPass& pass, const DecayAttention& att, const TimeMixing& layer);
-
-// The longest vector between the two matrices of a LoRA.
-std::size_t largest_rank(const TimeMix4& att);
-std::size_t largest_rank(const TimeMix5& att);
-std::size_t largest_rank(const TimeMix6& att);
-std::size_t largest_rank(const TimeMix7& att);
+void attend(LayerPass& pass, const DecayAttention& att, const TimeMixing& mixing);
 
 }  // namespace skein

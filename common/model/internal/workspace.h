@@ -1,28 +1,24 @@
-// Workspace: every buffer that a forward pass needs, sized once. Owned by one Runner; one thread.
+// Workspace: every buffer that a forward pass needs. Owned by one Runner; one thread.
 #pragma once
 
 #include <vector>
 
-#include "common/artifact/model_config.h"
+#include "common/model/internal/rows.h"
 #include "common/model/model.h"
-#include "common/model/weights.h"
-#include "kernels/ops/wkv.h"
 
 namespace skein {
 
+// Letters as in the papers; `in` buffers are what the matrix of that letter multiplies.
 struct Workspace {
-  explicit Workspace(const ModelWeights& weights);
-
-  // (width)
-  std::vector<float> normed, mixed, r, w, k, v, a, g, kk, b, y, out;
-  std::vector<float> low;             // (largest LoRA rank)
-  std::vector<float> h;               // (ffn_width)
-  std::vector<std::uint32_t> active;  // (ffn_width, or the largest LoRA rank)
-  std::vector<std::int8_t> codes;     // the input being multiplied by a quantized matrix
-  std::vector<float> scales;
-  std::vector<WkvHead> heads;          // RWKV-7
-  std::vector<DecayHead> decay_heads;  // RWKV-5 and 6
-  Activation activation;               // for Runner::step
+  RowBuffer normed;                    // the layer's input, normed; also what token shift keeps
+  std::vector<const float*> previous;  // of each row: the normed row of the token before
+  InputBuffer in_r, in_w, in_k, in_v, in_a, in_g, in_o, in_x;  // (width)
+  InputBuffer low_w, low_a, low_v, low_g;                      // between the matrices of the LoRAs
+  RowBuffer r, w, k, v, a, g, kk, b, gate, y, out, mu;         // (width)
+  RowBuffer h;                                                 // (ffn_width)
+  std::vector<float> shares;  // (blocks of neurons, width): decode's channel mix
+  RowBuffer logits;           // (vocab): of several sessions
+  Activation activation;      // for Runner::feed
   Runner::Counters counters;
 };
 

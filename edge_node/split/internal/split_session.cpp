@@ -69,11 +69,11 @@ Task<void> SplitSession::run_lower(std::vector<TokenId> ids) {
   std::function<void()> job = [&] {
     const std::size_t half = width_ * sizeof(float);
     std::byte* out = payload_.data();
-    for (const TokenId id : ids) {
-      runner_.embed(id, activation_);
-      runner_.layers(LayerIndex(0), LayerIndex(first_layer_), activation_, state_);
-      std::memcpy(out, activation_.x.data(), half);
-      std::memcpy(out + half, activation_.v_first.data(), half);
+    runner_.embed(ids, activation_);
+    runner_.layers(LayerIndex(0), LayerIndex(first_layer_), activation_, state_);
+    for (std::size_t first = 0; first < activation_.x.size(); first += width_) {
+      std::memcpy(out, &activation_.x[first], half);
+      std::memcpy(out + half, &activation_.v_first[first], half);
       out += 2 * half;
     }
   };
@@ -140,6 +140,7 @@ Result<void> SplitSession::take_reply(const Envelope& reply, std::uint32_t count
   if (!ours || reply.payload.size() != count * row) {
     return fail(Errc::kCorrupt, "the reply is for another step", "split session");
   }
+  activation_.x.resize(width_);
   std::memcpy(activation_.x.data(), reply.payload.data() + (count - 1) * row, row);
   if (!std::ranges::all_of(activation_.x, [](float x) { return std::isfinite(x); })) {
     return fail(Errc::kCorrupt, "the reply is not finite", "split session");
@@ -172,10 +173,8 @@ Task<void> SplitSession::rebuild() {
 
 Task<void> SplitSession::run_all(std::vector<TokenId> ids) {
   std::function<void()> job = [&] {
-    for (const TokenId id : ids) {
-      runner_.embed(id, activation_);
-      runner_.layers(LayerIndex(0), LayerIndex(layers_), activation_, state_);
-    }
+    runner_.embed(ids, activation_);
+    runner_.layers(LayerIndex(0), LayerIndex(layers_), activation_, state_);
   };
   co_await env_.compute.run(std::move(job), forward_cost(hosted_->model->config(), ids.size()));
 }
@@ -183,7 +182,8 @@ Task<void> SplitSession::run_all(std::vector<TokenId> ids) {
 Task<TokenId> SplitSession::pick() {
   TokenId picked = 0;
   std::function<void()> job = [&] {
-    runner_.head(activation_, logits_);
+    const auto rows = static_cast<std::uint32_t>(activation_.x.size() / width_);
+    runner_.head(activation_, rows - 1, 1, logits_);
     picked = sampler_.pick(logits_);
   };
   co_await env_.compute.run(std::move(job), forward_cost(hosted_->model->config(), 1) / 4);

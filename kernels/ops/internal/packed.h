@@ -37,34 +37,38 @@ struct PackedShape {
 // Where row `row`'s group `group` lies, and how its codes are found there.
 class PackedGroup {
  public:
-  PackedGroup(const PackedShape& shape, std::size_t row, std::size_t group) : bits_(shape.bits) {
-    const std::size_t groups = (shape.cols + kGroup - 1) / kGroup;
-    const bool tiles = shape.layout == Layout::kTiles;
-    lane_ = row % kTileRows;
-    tiled_ = tiles;
-    const std::size_t before = tiles ? (row / kTileRows * groups + group) * kTileRows  //
-                                     : row * groups + group;
+  PackedGroup(const PackedShape& shape, std::size_t row, std::size_t group)
+      : bits_(shape.bits),
+        tiled_(shape.layout == Layout::kTiles),
+        group_(group),
+        groups_((shape.cols + kGroup - 1) / kGroup),
+        lane_(row % kTileRows) {
+    const std::size_t before = tiled_ ? (row / kTileRows * groups_ + group) * kTileRows  //
+                                      : row * groups_;
     start_ = before * packed_group_bytes(bits_);
   }
 
-  std::size_t head_at() const { return tiled_ ? start_ + lane_ * 2 : start_; }
+  std::size_t head_at() const {
+    if (tiled_) return start_ + lane_ * 2;
+    return start_ + groups_ * (packed_group_bytes(bits_) - 2) + group_ * 2;
+  }
 
   unsigned code(const std::byte* stored, std::size_t col) const {
-    const Place low = low_at(col);
-    unsigned code = std::to_integer<unsigned>(stored[low.byte]) >> low.shift & 15U;
+    unsigned code = part(stored, low_at(col), 15U);
     if (bits_ == 4) return code;
-    const Place high = high_at(col);
-    const unsigned mask = (1U << (bits_ - 4)) - 1;
-    return code | (std::to_integer<unsigned>(stored[high.byte]) >> high.shift & mask) << 4;
+    if (tiled_) return code | part(stored, tile_high_at(col), (1U << (bits_ - 4)) - 1) << 4;
+    for (unsigned bit = 4; bit < bits_; ++bit) code |= part(stored, row_bit_at(col, bit), 1) << bit;
+    return code;
   }
 
   // Onto bytes that were zero.
   void put(std::byte* stored, std::size_t col, unsigned code) const {
-    const Place low = low_at(col);
-    stored[low.byte] |= static_cast<std::byte>((code & 15U) << low.shift);
+    put_part(stored, low_at(col), code & 15U);
     if (bits_ == 4) return;
-    const Place high = high_at(col);
-    stored[high.byte] |= static_cast<std::byte>(code >> 4 << high.shift);
+    if (tiled_) return put_part(stored, tile_high_at(col), code >> 4);
+    for (unsigned bit = 4; bit < bits_; ++bit) {
+      put_part(stored, row_bit_at(col, bit), code >> bit & 1);
+    }
   }
 
  private:
@@ -72,24 +76,34 @@ class PackedGroup {
     std::size_t byte;
     unsigned shift;
   };
+  static unsigned part(const std::byte* stored, Place at, unsigned mask) {
+    return std::to_integer<unsigned>(stored[at.byte]) >> at.shift & mask;
+  }
+  static void put_part(std::byte* stored, Place at, unsigned value) {
+    stored[at.byte] |= static_cast<std::byte>(value << at.shift);
+  }
+
   Place low_at(std::size_t col) const {
-    if (!tiled_) return {start_ + 2 + col % 16, col < 16 ? 0U : 4U};
+    if (!tiled_) return {start_ + group_ * 16 + col % 16, col < 16 ? 0U : 4U};
     const std::size_t quad = col / 4;
     return {start_ + kTileRows * 2 + quad / 2 * 64 + lane_ * 4 + col % 4, quad % 2 != 0 ? 4U : 0U};
   }
-  Place high_at(std::size_t col) const {
+  Place row_bit_at(std::size_t col, unsigned bit) const {
+    const std::size_t plane = start_ + groups_ * (16 + std::size_t{4} * (bit - 4));
+    return {plane + group_ * 4 + col / 8, static_cast<unsigned>(col % 8)};
+  }
+  Place tile_high_at(std::size_t col) const {
     const std::size_t width = bits_ - 4;
-    if (!tiled_) {
-      return {start_ + 18 + col * width / 8, static_cast<unsigned>(col * width % 8)};
-    }
     const std::size_t quad = col / 4;
     return {start_ + kTileRows * 18 + quad * width / 8 * 64 + lane_ * 4 + col % 4,
             static_cast<unsigned>(quad * width % 8)};
   }
 
   unsigned bits_;
-  bool tiled_ = false;
-  std::size_t lane_ = 0;
+  bool tiled_;
+  std::size_t group_;
+  std::size_t groups_;
+  std::size_t lane_;
   std::size_t start_ = 0;
 };
 

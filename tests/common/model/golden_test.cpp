@@ -61,6 +61,12 @@ std::vector<float> all_logits(const Model& model, std::span<const TokenId> token
   for (std::size_t i = 0; i < tokens.size(); ++i) {
     runner.step(tokens[i], state, std::span(logits).subspan(i * vocab, vocab));
   }
+  RwkvState other = model.initial_state();
+  std::vector<float> in_passes(logits.size());
+  const Feed feed = {tokens, &other, in_passes};
+  runner.feed(std::span(&feed, 1));
+  EXPECT_EQ(in_passes, logits);  // prefill is one token at a time, to the bit
+  EXPECT_EQ(other, state);
   return logits;
 }
 

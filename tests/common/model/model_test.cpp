@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstdlib>
 #include <new>
+#include <random>
 
 #include "kernels/isa/isa.h"
 #include "tests/support/memory_pages.h"
@@ -106,10 +107,10 @@ TEST(Runner, LayersInTwoPartsAreTheWholeModel) {
   Activation activation;
   std::vector<float> logits(model->config().vocab);
   for (const TokenId token : kTokens) {
-    near.embed(token, activation);
+    near.embed(std::span(&token, 1), activation);
     near.layers(LayerIndex(0), LayerIndex(1), activation, near_state);
     far.layers(LayerIndex(1), LayerIndex(2), activation, far_state);
-    far.head(activation, logits);
+    far.head(activation, 0, 1, logits);
   }
   EXPECT_EQ(logits, expected);
 }
@@ -160,6 +161,81 @@ TEST(Runner, GivesTheSameBitsOnEveryInstructionSetAndSplit) {
   }
 }
 
+std::vector<TokenId> random_tokens(std::size_t count, std::uint32_t seed) {
+  std::mt19937 random(seed);
+  std::vector<TokenId> tokens(count);
+  for (TokenId& token : tokens) token = static_cast<TokenId>(random() % 90);
+  return tokens;
+}
+
+// One token a pass: what every other way of feeding must equal.
+struct Alone {
+  Alone(const Model& model, std::span<const TokenId> tokens) : state(model.initial_state()) {
+    SerialParallel serial;
+    Runner runner(model, serial);
+    const std::size_t vocab = model.config().vocab;
+    logits.resize(vocab * tokens.size());
+    for (std::size_t i = 0; i < tokens.size(); ++i) {
+      runner.step(tokens[i], state, std::span(logits).subspan(i * vocab, vocab));
+    }
+  }
+  std::vector<float> logits;
+  RwkvState state;
+};
+
+TEST(Runner, APromptInPassesGivesTheBitsOfOneTokenAtATime) {
+  const std::vector<TokenId> tokens = random_tokens(kMostRows * 2 + 7, 1);
+  for (const Format format : kFormats) {
+    test::MemoryPages pages = test::random_model(format, test::small_config());
+    const auto model = open(pages);
+    const Alone alone(*model, tokens);
+    test::ShuffledParallel shuffled;
+    for (const std::size_t part : {2UL, 7UL, tokens.size()}) {
+      Runner runner(*model, shuffled);
+      RwkvState state = model->initial_state();
+      std::vector<float> logits(alone.logits.size());
+      const std::size_t vocab = model->config().vocab;
+      for (std::size_t first = 0; first < tokens.size(); first += part) {
+        const std::size_t count = std::min(part, tokens.size() - first);
+        const Feed feed = {std::span(tokens).subspan(first, count), &state,
+                           std::span(logits).subspan(first * vocab, count * vocab)};
+        runner.feed(std::span(&feed, 1));
+      }
+      EXPECT_EQ(logits, alone.logits) << name_of(format) << " by " << part;
+      EXPECT_EQ(state, alone.state) << name_of(format);
+    }
+  }
+}
+
+TEST(Runner, SessionsThatShareAPassGetTheBitsTheyWouldGetAlone) {
+  for (const Format format : kFormats) {
+    test::MemoryPages pages = test::random_model(format, test::small_config());
+    const auto model = open(pages);
+    test::ShuffledParallel shuffled;
+    Runner runner(*model, shuffled);
+    const std::size_t vocab = model->config().vocab;
+    const std::size_t lengths[] = {1, 3, 1, 90, 2, 0, 1};
+    std::vector<std::vector<TokenId>> tokens;
+    std::vector<RwkvState> states(std::size(lengths), model->initial_state());
+    std::vector<std::vector<float>> logits(std::size(lengths));
+    std::vector<Feed> feeds;
+    for (std::size_t i = 0; i < std::size(lengths); ++i) {
+      tokens.push_back(random_tokens(lengths[i], static_cast<std::uint32_t>(i) + 10));
+      logits[i].resize(i == 2 || lengths[i] == 0 ? 0 : vocab);
+    }
+    for (std::size_t i = 0; i < std::size(lengths); ++i) {
+      feeds.push_back({tokens[i], &states[i], logits[i]});
+    }
+    runner.feed(feeds);
+    for (std::size_t i = 0; i < std::size(lengths); ++i) {
+      const Alone alone(*model, tokens[i]);
+      EXPECT_EQ(states[i], alone.state) << name_of(format) << " session " << i;
+      EXPECT_TRUE(std::ranges::equal(logits[i], std::span(alone.logits).last(logits[i].size())))
+          << name_of(format) << " session " << i;
+    }
+  }
+}
+
 TEST(Runner, DoesNotAllocateAfterWarmUp) {
   for (const Format format : kFormats) {
     test::MemoryPages pages = test::random_model(format, test::small_config());
@@ -172,6 +248,17 @@ TEST(Runner, DoesNotAllocateAfterWarmUp) {
     const std::uint64_t before = allocations;
     for (TokenId token = 0; token < 20; ++token) runner.step(token, state, logits);
     EXPECT_EQ(allocations, before) << name_of(format);
+
+    const std::vector<TokenId> prompt = random_tokens(70, 3);
+    RwkvState other = model->initial_state();
+    std::vector<float> other_logits(logits.size());
+    const Feed feeds[] = {{prompt, &state, logits},
+                          {std::span(prompt).first(3), &other, other_logits}};
+    runner.feed(feeds);
+    const std::uint64_t warm = allocations;
+    runner.feed(feeds);
+    runner.step(1, state, logits);
+    EXPECT_EQ(allocations, warm) << name_of(format);
   }
 }
 

@@ -175,7 +175,8 @@ TEST(Coordinator, ComputesTheUpperLayersForADevice) {
   Runner runner(*golden.model, serial);
   RwkvState state = golden.model->initial_state();
   Activation activation;
-  runner.embed(3, activation);
+  const TokenId token = 3;
+  runner.embed(std::span(&token, 1), activation);
   runner.layers(LayerIndex{0}, LayerIndex{1}, activation, state);
   Buffer request = to_buffer(std::as_bytes(std::span(activation.x)));
   append(request, std::as_bytes(std::span(activation.v_first)));

@@ -30,7 +30,7 @@ class LocalHalf {
     expected_.clear();
     for (const TokenId token : tokens) {
       Activation activation;
-      runner_.embed(token, activation);
+      runner_.embed(std::span(&token, 1), activation);
       Activation complete = activation;
       runner_.layers(LayerIndex{0}, LayerIndex{first_}, activation, state_);
       append(request, std::as_bytes(std::span(activation.x)));

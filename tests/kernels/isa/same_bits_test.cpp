@@ -1,18 +1,23 @@
 // Every instruction set of this CPU against the scalar reference, bit for bit, on odd shapes.
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstring>
 #include <limits>
 #include <random>
 
 #include "kernels/isa/kernel_table.h"
+#include "kernels/ops/activations.h"
+#include "kernels/ops/norm.h"
 #include "kernels/ops/wkv.h"
 #include "tests/support/stored_matrix.h"
 
 namespace skein {
 namespace {
 
-using test::QuantizedVector;
+using test::InputRows;
+using test::neuron_sums;
+using test::product;
 using test::random_floats;
 using test::StoredMatrix;
 
@@ -34,39 +39,48 @@ void expect_same_bits(Compute compute) {
   ASSERT_TRUE(select_isa(""));
 }
 
-TEST(SameBits, MatvecOfEveryFormatAndOddShape) {
+TEST(SameBits, ProductsOfEveryFormatAndOddShape) {
   SerialParallel serial;
   std::mt19937 shapes(1);
   for (int round = 0; round < 40; ++round) {
     const auto rows = static_cast<std::uint32_t>(1 + shapes() % 90);
     const auto cols = static_cast<std::uint32_t>(1 + shapes() % 700);
-    const std::vector<float> x = random_floats(cols, 100 + static_cast<std::uint64_t>(round));
+    const std::size_t count = round % 2 == 0 ? 1 : 1 + shapes() % 19;
+    const InputRows x(random_floats(cols * count, 100 + static_cast<std::uint64_t>(round)), cols);
     for (const Format format : kFormats) {
-      SCOPED_TRACE(testing::Message() << name_of(format) << " " << rows << " x " << cols);
+      SCOPED_TRACE(testing::Message()
+                   << name_of(format) << " " << rows << " x " << cols << " x " << count);
       const StoredMatrix w(format, Layout::kTiles, rows, cols, shapes(), 32);
-      expect_same_bits([&] {
-        const QuantizedVector quantized(x);
-        std::vector<float> y(rows);
-        matvec(w.view(), quantized.view(), y, serial);
-        return y;
-      });
+      expect_same_bits([&] { return product(w, x, serial); });
     }
   }
 }
 
-TEST(SameBits, MatvecOfMoreColumnsThanOneRunOfGroups) {
+// What batching may not change: the same vector alone and among others.
+TEST(SameBits, AnInputAloneAndAmongOthers) {
   SerialParallel serial;
-  const std::uint32_t cols = 512 * 32 * 2 + 77;
-  const std::vector<float> x = random_floats(cols, 4);
-  for (const Format format : {Format::kQ8, Format::kQ6, Format::kQ4}) {
-    const StoredMatrix w(format, Layout::kTiles, 18, cols, 3);
-    expect_same_bits([&] {
-      const QuantizedVector quantized(x);
-      std::vector<float> y(18);
-      matvec(w.view(), quantized.view(), y, serial);
-      return y;
-    });
+  for (const Format format : kFormats) {
+    const StoredMatrix w(format, Layout::kTiles, 50, 200, 3);
+    const StoredMatrix neurons(format, Layout::kRows, 300, 200, 4);
+    const InputRows many(random_floats(23 * 200, 4), 200);
+    std::vector<float> h = random_floats(23 * 300, 5);
+    for (float& value : h) value = value > 0 ? value * value : 0;
+    for (const Isa isa : supported_isas()) {
+      ASSERT_TRUE(select_isa(name_of(isa)));
+      const std::vector<float> together = product(w, many, serial);
+      const std::vector<float> sums = neuron_sums(neurons, h, serial);
+      for (std::size_t i = 0; i < 23; ++i) {
+        const auto first = many.values.begin() + static_cast<std::ptrdiff_t>(i * 200);
+        const InputRows one(std::vector<float>(first, first + 200));
+        const std::vector<float> alone = product(w, one, serial);
+        EXPECT_TRUE(std::ranges::equal(alone, std::span(together).subspan(i * 50, 50)));
+        const std::vector<float> sum =
+            neuron_sums(neurons, std::span(h).subspan(i * 300, 300), serial);
+        EXPECT_TRUE(std::ranges::equal(sum, std::span(sums).subspan(i * 200, 200)));
+      }
+    }
   }
+  ASSERT_TRUE(select_isa(""));
 }
 
 TEST(SameBits, Q8CodesAtTheirEnds) {
@@ -79,12 +93,17 @@ TEST(SameBits, Q8CodesAtTheirEnds) {
   for (std::size_t i = 0; i < 64; i += 5) x[i] = 3.0F;
   for (const float sign : {1.0F, -1.0F}) {
     for (float& value : x) value *= sign;
-    expect_same_bits([&] {
-      const QuantizedVector quantized(x);
-      std::vector<float> y(16);
-      matvec(w.view(), quantized.view(), y, serial);
-      return y;
-    });
+    expect_same_bits([&] { return product(w, InputRows(x), serial); });
+  }
+  StoredMatrix rows(Format::kQ8, Layout::kRows, 256, 64, 5);
+  for (std::size_t row = 0; row < 256; ++row) {
+    for (std::size_t i = 0; i < 64; ++i) {
+      rows.bytes()[row * 68 + i] = static_cast<std::byte>(i % 3 == 0 ? 0x81 : 0x80);
+    }
+  }
+  for (const float sign : {1.0F, -1.0F}) {
+    const std::vector<float> h(256, sign);
+    expect_same_bits([&] { return neuron_sums(rows, h, serial); });
   }
 }
 
@@ -102,15 +121,11 @@ TEST(SameBits, PackedPagesOfAnyBytes) {
       };
       fill(tiles.bytes());
       fill(rows.bytes());
-      std::vector<float> x(96, end);  // codes of 127 at one end throughout
+      const std::vector<float> x(96, end);  // codes of 127 at one end throughout
       const std::vector<float> h(9, end);
       expect_same_bits([&] {
-        const QuantizedVector quantized(x);
-        std::vector<float> y(32);
-        matvec(tiles.view(), quantized.view(), y, serial);
-        std::vector<std::uint32_t> active(9);
-        std::vector<float> sums(96);
-        sparse_accumulate(rows.view(), h, active, sums, serial);
+        std::vector<float> y = product(tiles, InputRows(x), serial);
+        const std::vector<float> sums = neuron_sums(rows, h, serial);
         y.insert(y.end(), sums.begin(), sums.end());
         return y;
       });
@@ -118,28 +133,40 @@ TEST(SameBits, PackedPagesOfAnyBytes) {
   }
 }
 
-TEST(SameBits, SparseAccumulateOfEveryFormatAndOddShape) {
+TEST(SameBits, NeuronsOfEveryFormatAndOddShape) {
   SerialParallel serial;
   std::mt19937 shapes(2);
-  for (int round = 0; round < 30; ++round) {
-    const auto rows = static_cast<std::uint32_t>(1 + shapes() % 60);
-    const auto cols = static_cast<std::uint32_t>(1 + shapes() % 400);
+  for (int round = 0; round < 40; ++round) {
+    const auto rows = static_cast<std::uint32_t>(1 + shapes() % (round % 4 == 0 ? 600 : 60));
+    const auto cols = static_cast<std::uint32_t>(1 + shapes() % (round % 4 == 1 ? 2500 : 400));
     std::vector<float> h = random_floats(rows, shapes());
-    for (float& value : h) value = value > 0 ? value * value : 0;
+    const bool signs = round % 3 == 0;  // of RWKV-6's mixes
+    for (float& value : h) value = signs ? value : value > 0 ? value * value : 0;
     for (const Format format : kFormats) {
       SCOPED_TRACE(testing::Message() << name_of(format) << " " << rows << " x " << cols);
       const StoredMatrix w(format, Layout::kRows, rows, cols, shapes(), 9);
+      expect_same_bits([&] { return neuron_sums(w, h, serial); });
+    }
+  }
+}
+
+TEST(SameBits, NeuronsWithValuesThatAreNoNumbers) {
+  SerialParallel serial;
+  for (const float odd : {std::numeric_limits<float>::infinity(), 1e-44F, 3e38F}) {
+    for (const Format format : {Format::kQ8, Format::kQ6, Format::kQ5, Format::kQ4}) {
+      const StoredMatrix w(format, Layout::kRows, 20, 96, 7);
+      std::vector<float> h = random_floats(20, 8);
+      h[3] = odd;
       expect_same_bits([&] {
-        std::vector<std::uint32_t> active(rows);
-        std::vector<float> y(cols);
-        sparse_accumulate(w.view(), h, active, y, serial);
+        std::vector<float> y = neuron_sums(w, h, serial);
+        for (float& value : y) value = std::isnan(value) ? 1234.0F : value;  // signs may differ
         return y;
       });
     }
   }
 }
 
-TEST(SameBits, QuantizedActivations) {
+TEST(SameBits, QuantizedInputs) {
   std::vector<float> x = random_floats(400, 7, 2);
   x[3] = std::numeric_limits<float>::quiet_NaN();
   x[40] = std::numeric_limits<float>::infinity();
@@ -147,15 +174,15 @@ TEST(SameBits, QuantizedActivations) {
   for (std::size_t i = 128; i < 160; ++i) x[i] *= 1e-39F;
   for (std::size_t i = 160; i < 192; ++i) x[i] = 0.5F * static_cast<float>(i % 7) - 1;  // ties
   expect_same_bits([&] {
-    const QuantizedVector quantized(x);
+    const InputRows quantized(x);
     std::vector<float> all = quantized.scales;
     for (const std::int8_t code : quantized.codes) all.push_back(code);
+    for (const std::int32_t sum : quantized.sums) all.push_back(static_cast<float>(sum));
     return all;
   });
 }
 
 TEST(SameBits, StateUpdates) {
-  SerialParallel serial;
   for (const std::uint32_t size : {16U, 48U, 64U, 128U, 20U}) {
     const std::vector<float> in = random_floats(std::size_t{6} * size, size);
     const std::vector<float> before = random_floats(std::size_t{size} * size, size + 1);
@@ -171,9 +198,53 @@ TEST(SameBits, StateUpdates) {
                             .b = &in[5 * size],
                             .y = y.data(),
                             .size = size};
-      wkv(std::span(&head, 1), serial);
-      wkv(std::span(&head, 1), serial);
+      wkv(head);
+      wkv(head);
       y.insert(y.end(), state.begin(), state.end());
+      return y;
+    });
+  }
+}
+
+TEST(SameBits, ElementwiseFunctionsAndNorms) {
+  std::vector<float> x = random_floats(1003, 11, 4);
+  const float ends[] = {0.0F,
+                        -0.0F,
+                        88.72F,
+                        88.74F,
+                        -87.4F,
+                        -103.9F,
+                        -104.1F,
+                        1e-30F,
+                        0.625F,
+                        1e30F,
+                        -1e30F,
+                        0.624F,
+                        std::numeric_limits<float>::infinity(),
+                        -1e-38F,
+                        200.0F,
+                        -200.0F};
+  std::ranges::copy(ends, x.begin());
+  using Function = void (*)(std::span<float>);
+  for (const Function function :
+       {tanh_all, sigmoid_all, silu_all, relu_squared_all, decay_all, exp_decay_all}) {
+    expect_same_bits([&] {
+      std::vector<float> y = x;
+      function(y);
+      return y;
+    });
+  }
+  const std::vector<float> weight = random_floats(1003, 12);
+  const std::vector<float> bias = random_floats(1003, 13);
+  const std::vector<float> in = random_floats(1003, 14);
+  for (const std::size_t size : {1UL, 15UL, 16UL, 64UL, 100UL, 1003UL}) {
+    const auto part = [&](const std::vector<float>& all) { return std::span(all).first(size); };
+    expect_same_bits([&] {
+      std::vector<float> y(size);
+      layer_norm(part(in), {part(weight), part(bias), 1e-5F}, y);
+      std::vector<float> mixed(size);
+      shift_mix(part(in), part(weight), part(bias), mixed);
+      y.insert(y.end(), mixed.begin(), mixed.end());
       return y;
     });
   }
@@ -192,10 +263,9 @@ TEST(SameBits, EveryFiniteHalfWidensAlike) {
     const RowBlock block = {bytes.data(), 0, 1};
     const MatrixView w = {format, Layout::kRows, 1, 65536, std::span(&block, 1)};
     expect_same_bits([&] {
-      const std::vector<float> h = {1.0F};
-      std::vector<std::uint32_t> active(1);
+      const float h = 1;
       std::vector<float> y(65536);
-      sparse_accumulate(w, h, active, y, serial);
+      neuron_matmul({w, &h, y.data(), 1}, serial);
       return y;
     });
   }

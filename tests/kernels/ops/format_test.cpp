@@ -211,15 +211,15 @@ TEST(Format, PackedBitsLieWhereTheHeaderSays) {
   encode(Format::kQ5, Layout::kRows, 17, 33, values, rows);
   encode(Format::kQ5, Layout::kTiles, 17, 33, values, tiles);
   const std::size_t row = 3;
-  const std::size_t group_at = row * 2 * 22;
-  const auto head = load_le<std::uint16_t>(rows, group_at);
+  const std::size_t row_at = row * 2 * 22;  // two groups: nibbles, words, heads
+  const auto head = load_le<std::uint16_t>(rows, row_at + 32 + 8);
   EXPECT_EQ(load_le<std::uint16_t>(tiles, row * 2), head);
-  const auto word = load_le<std::uint32_t>(rows, group_at + 18);
+  const auto word = load_le<std::uint32_t>(rows, row_at + 32);
   const auto byte_of = [](const Buffer& bytes, std::size_t at) {
     return std::to_integer<unsigned>(bytes[at]);
   };
   for (std::size_t col = 0; col < 32; ++col) {
-    const unsigned low = byte_of(rows, group_at + 2 + col % 16) >> (col < 16 ? 0 : 4) & 15U;
+    const unsigned low = byte_of(rows, row_at + col % 16) >> (col < 16 ? 0 : 4) & 15U;
     const unsigned code = low | (word >> col & 1U) << 4;
     const std::size_t quad = col / 4;
     const std::size_t in_plane = row * 4 + col % 4;

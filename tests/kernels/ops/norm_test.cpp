@@ -79,8 +79,7 @@ TEST(Wkv, FollowsTheDeltaRule) {
                         .b = &in[5 * n],
                         .y = y.data(),
                         .size = n};
-  SerialParallel serial;
-  wkv(std::span(&head, 1), serial);
+  wkv(head);
   for (std::size_t i = 0; i < n; ++i) {
     double removed = 0;
     double expected_y = 0;

@@ -1,0 +1,78 @@
+// A tile's group of 32 columns, unpacked: what q8, q6, q5 and q4 (kernels/ops/format.h) look like
+// to the products. Included once per instruction set; see vector_kernels.h.
+#pragma once
+
+#include "kernels/isa/internal/dots.h"
+
+namespace skein {
+namespace {
+
+// 16 rows' worth of a group, ready to be multiplied with any number of inputs. The zero point is
+// taken off the exact sum: sum of (u * step - zero) * x = step * sum of (u * x) - zero * sum of x.
+template <unsigned bits>
+struct Group {
+  static constexpr std::size_t kBytes = kLanes * (18 + 4 * (bits - 4));
+
+  SKEIN_INLINE explicit Group(const char* at) {
+    const U32 heads = __builtin_convertvector(load<U16>(at), U32);
+    scales = as<F32>(((heads & 0xFF80U) << 12) + ((127U - 24U) << 23));
+    zeros = as<I32>(heads & 127U);
+#pragma clang loop unroll(full)
+    for (std::size_t q = 0; q < 8; ++q) quads[q] = quad(at + kLanes * 2, q);
+  }
+
+  SKEIN_INLINE I32 dot(const std::int8_t* x, std::int32_t x_sum) const {
+    GroupDot<bits> sums;
+#pragma clang loop unroll(full)
+    for (std::size_t q = 0; q < 8; ++q) sums.add(q, quads[q], x + q * 4);
+    return (sums.total() << (7 - bits)) - times_small(zeros, I32{} + x_sum);
+  }
+
+  F32 scales;
+
+ private:
+  // Codes of the 16 rows for quad q, a constant once the loop is unrolled.
+  SKEIN_INLINE static Bytes quad(const char* planes, std::size_t q) {
+    const Bytes pair = load<Bytes>(planes + q / 2 * 64);
+    const Bytes low = q % 2 == 0 ? pair & 15 : pair >> 4;
+    if constexpr (bits == 4) return low;
+    constexpr std::size_t kWidth = bits - 4;
+    constexpr auto kMask = static_cast<std::uint8_t>(((1U << kWidth) - 1) << 4);
+    const Bytes plane = load<Bytes>(planes + 256 + q * kWidth / 8 * 64);
+    const auto from = static_cast<unsigned>(q * kWidth % 8);
+    const Bytes high = from <= 4 ? plane << (4 - from) : plane >> (from - 4);
+    return low | (high & kMask);
+  }
+
+  I32 zeros;
+  Bytes quads[8];
+};
+
+template <>
+struct Group<8> {
+  static constexpr std::size_t kBytes = kLanes * (32 + 2);
+
+  SKEIN_INLINE explicit Group(const char* at) {
+    scales = __builtin_convertvector(load<F16>(at), F32);
+#pragma clang loop unroll(full)
+    for (std::size_t q = 0; q < 8; ++q) {
+      quads[q] = load<Bytes>(at + kLanes * 2 + q * 64);
+      if constexpr (kRaise != 0) quads[q] ^= static_cast<std::uint8_t>(kRaise);
+    }
+  }
+
+  SKEIN_INLINE I32 dot(const std::int8_t* x, std::int32_t x_sum) const {
+    GroupDot<8> sums;
+#pragma clang loop unroll(full)
+    for (std::size_t q = 0; q < 8; ++q) sums.add(q, quads[q], x + q * 4);
+    return sums.total() - kRaise * x_sum;
+  }
+
+  F32 scales;
+
+ private:
+  Bytes quads[8];
+};
+
+}  // namespace
+}  // namespace skein

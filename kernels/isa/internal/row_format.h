@@ -1,0 +1,123 @@
+// How a row of neuron-major weights holds its codes and scales (kernels/ops/format.h, kRows), as
+// registers of four rows' codes. Included once per instruction set; see vector_kernels.h.
+#pragma once
+
+#include "kernels/isa/internal/neuron_lanes.h"
+
+namespace skein {
+namespace {
+
+// Up to 16 elements of two bytes; what is past `count` is zero.
+template <class Vector>
+SKEIN_INLINE Vector load_some16(const char* at, std::size_t count) {
+  if (count >= kLanes) return load<Vector>(at);
+  char padded[2 * kLanes] = {};
+  __builtin_memcpy(padded, at, count * 2);
+  return load<Vector>(padded);
+}
+using BitOfByte = std::uint64_t __attribute__((vector_size(kCodeBytes)));
+
+// A register's bytes; what is past `bytes` is zero.
+SKEIN_INLINE Codes load_codes(const char* at, std::size_t bytes) {
+  if (bytes >= kCodeBytes) return load<Codes>(at);
+  char padded[kCodeBytes] = {};
+  __builtin_memcpy(padded, at, bytes);
+  return load<Codes>(padded);
+}
+
+// How a row of G groups holds its codes and scales. Register: the codes that one load brings.
+template <unsigned bits>
+struct RowFormat {
+  static constexpr bool kSigned = false;
+  static constexpr unsigned kShift = 7 - bits;        // log2 of the step
+  static constexpr std::size_t kParts = 2;            // low and high nibbles
+  static constexpr std::size_t kLanesEach = 1;        // lanes a group takes
+  static constexpr std::size_t kGroups = kCodeLanes;  // in a register
+  static std::size_t scales_at(std::size_t groups) { return groups * (16 + 4 * (bits - 4)); }
+
+  struct Scales {
+    SKEIN_INLINE Scales(const char* at, std::size_t count) {
+      const U32 heads = __builtin_convertvector(load_some16<U16>(at, count), U32);
+      values = as<F32>(((heads & 0xFF80U) << 12) + ((127U - 24U) << 23));
+      zeros = as<I32>(heads & 127U);
+    }
+    F32 values;
+    I32 zeros;
+  };
+
+  // Bits 4 and up of both halves of a register's groups.
+  template <std::size_t half>
+  SKEIN_INLINE static Codes high_bits(const char* row, std::size_t groups, std::size_t group,
+                                      std::size_t count) {
+    const Codes selected = as<Codes>(BitOfByte{} + 0x8040201008040201U);
+    Codes high = {};
+    for (unsigned bit = 4; bit < bits; ++bit) {
+      const char* words = row + groups * (16 + std::size_t{4} * (bit - 4)) + group * 4;
+      char padded[kCodeLanes * 4] = {};
+      if (count < kCodeLanes) {
+        __builtin_memcpy(padded, words, count * 4);
+        words = padded;
+      }
+      const Codes set = as<Codes>((spread_bits<half>(words) & selected) != 0);
+      high |= set & static_cast<std::uint8_t>(1U << bit);
+    }
+    return high;
+  }
+
+  // Codes of four rows, a register's groups from `group` on (`count` of them are there), as
+  // quads[part][k]: part p of lane l holds output 16 part + 4 k + p of group l.
+  SKEIN_INLINE static void quads(const char* const rows[4], std::size_t groups, std::size_t group,
+                                 std::size_t count, Codes out[kParts][4]) {
+    Codes pairs[4];
+    for (std::size_t i = 0; i < 4; ++i) pairs[i] = load_codes(rows[i] + group * 16, count * 16);
+    if constexpr (bits == 4) {
+      Codes both[4];
+      interleave(pairs, both);
+      for (std::size_t k = 0; k < 4; ++k) {
+        out[0][k] = both[k] & 15;
+        out[1][k] = both[k] >> 4;
+      }
+      return;
+    }
+    Codes low[4];
+    Codes high[4];
+    for (std::size_t i = 0; i < 4; ++i) {
+      low[i] = (pairs[i] & 15) | high_bits<0>(rows[i], groups, group, count);
+      high[i] = (pairs[i] >> 4) | high_bits<1>(rows[i], groups, group, count);
+    }
+    interleave(low, out[0]);
+    interleave(high, out[1]);
+  }
+};
+
+template <>
+struct RowFormat<8> {
+  static constexpr bool kSigned = true;
+  static constexpr unsigned kShift = 0;
+  static constexpr std::size_t kParts = 1;
+  static constexpr std::size_t kLanesEach = 2;
+  static constexpr std::size_t kGroups = kCodeLanes / 2;
+  static std::size_t scales_at(std::size_t groups) { return groups * 32; }
+
+  struct Scales {
+    SKEIN_INLINE Scales(const char* at, std::size_t count) {
+      values = __builtin_convertvector(load_some16<F16>(at, count), F32);
+      zeros = I32{} + kRaise;
+    }
+    F32 values;
+    I32 zeros;
+  };
+
+  SKEIN_INLINE static void quads(const char* const rows[4], std::size_t, std::size_t group,
+                                 std::size_t count, Codes out[kParts][4]) {
+    Codes codes[4];
+    for (std::size_t i = 0; i < 4; ++i) {
+      codes[i] = load_codes(rows[i] + group * 32, count * 32);
+      if constexpr (kRaise != 0) codes[i] ^= static_cast<std::uint8_t>(kRaise);
+    }
+    interleave(codes, out[0]);
+  }
+};
+
+}  // namespace
+}  // namespace skein

@@ -1,0 +1,138 @@
+// Cuts products into tasks and hands each to the current instruction set's loop. The cut depends on
+// nothing but shapes, and no sum crosses it.
+#include "kernels/ops/matmul.h"
+
+#include <algorithm>
+#include <array>
+
+#include "common/base/check.h"
+#include "kernels/ops/internal/dispatch.h"
+
+namespace skein {
+namespace {
+
+// Weights of one task for a single input: below, a hand-over to another thread costs more than it
+// saves. With many inputs a tile is work enough.
+constexpr std::uint64_t kTaskBytes = std::uint64_t{64} * 1024;
+
+std::uint32_t tiles_of(const MatrixView& w) { return (w.rows + kTileRows - 1) / kTileRows; }
+std::uint64_t tile_bytes_of(const MatrixView& w) {
+  return stored_bytes(w.format, Layout::kTiles, kTileRows, w.cols);
+}
+
+// The block that holds stored row `row`.
+const RowBlock& block_of(const MatrixView& w, std::uint32_t row) {
+  auto after = std::upper_bound(
+      w.blocks.begin(), w.blocks.end(), row,
+      [](std::uint32_t wanted, const RowBlock& block) { return wanted < block.first_row; });
+  return *(after - 1);
+}
+
+// Whole tiles of one block, straight into y; a partly empty last tile goes through a buffer, input
+// by input.
+void multiply_in_block(const Product& product, const std::byte* data, std::uint32_t tile,
+                       std::uint32_t count, std::uint64_t tile_bytes) {
+  const MatrixView& w = product.w;
+  const KernelTable::Tiles kernel = tiles_kernel(current_kernels(), w.format);
+  const std::uint32_t whole = std::min(count, w.rows / kTileRows - tile);
+  float* const y = product.y + std::size_t{tile} * kTileRows;
+  if (whole != 0) kernel({data, whole, &product.x, y, w.rows});
+  if (whole == count) return;
+  for (std::uint32_t i = 0; i < product.x.rows; ++i) {
+    const Inputs one = product.x.row(i);
+    std::array<float, kTileRows> sums;
+    kernel({data + whole * tile_bytes, 1, &one, sums.data(), kTileRows});
+    float* const out = y + std::size_t{i} * w.rows + std::size_t{whole} * kTileRows;
+    std::copy_n(sums.data(), w.rows % kTileRows, out);
+  }
+}
+
+void check(const Product& product) {
+  CHECK(product.w.layout == Layout::kTiles && product.w.cols == product.x.cols);
+  const bool has_codes = product.x.codes != nullptr && product.x.scales != nullptr;
+  CHECK(has_codes || !is_quantized(product.w.format));
+}
+
+std::uint32_t tiles_per_task(const Product& product) {
+  const std::uint64_t bytes = (tile_bytes_of(product.w) + 1) * product.x.rows;
+  return static_cast<std::uint32_t>(std::max<std::uint64_t>(1, kTaskBytes / bytes));
+}
+
+std::uint32_t tasks_of(const Product& product) {
+  const std::uint32_t each = tiles_per_task(product);
+  return (tiles_of(product.w) + each - 1) / each;
+}
+
+struct MatmulJob {
+  std::span<const Product> products;
+
+  void run(std::size_t task) const {
+    for (const Product& product : products) {
+      const std::uint32_t own = tasks_of(product);
+      if (task < own) {
+        const std::uint32_t each = tiles_per_task(product);
+        return multiply_tiles(product, static_cast<std::uint32_t>(task) * each, each);
+      }
+      task -= own;
+    }
+  }
+};
+
+}  // namespace
+
+Inputs Inputs::row(std::uint32_t index) const {
+  const std::size_t groups = groups_of(cols);
+  Inputs one{.rows = 1, .cols = cols};
+  one.values = values == nullptr ? nullptr : values + std::size_t{index} * cols;
+  if (codes == nullptr) return one;
+  one.codes = codes + index * groups * kGroup;
+  one.scales = scales + index * groups;
+  one.sums = sums + index * groups;
+  return one;
+}
+
+void quantize_input(std::span<const float> x, const InputCodes& out) {
+  CHECK(out.scales.size() == (x.size() + kGroup - 1) / kGroup);
+  CHECK(out.sums.size() == out.scales.size() && out.codes.size() == out.scales.size() * kGroup);
+  const std::size_t whole = x.size() / kGroup;
+  const KernelTable& kernels = current_kernels();
+  kernels.quantize(x.data(), static_cast<std::uint32_t>(whole), out.codes.data(), out.scales.data(),
+                   out.sums.data());
+  if (whole == out.scales.size()) return;
+  std::array<float, kGroup> last{};
+  std::ranges::copy(x.subspan(whole * kGroup), last.begin());
+  kernels.quantize(last.data(), 1, &out.codes[whole * kGroup], &out.scales[whole],
+                   &out.sums[whole]);
+}
+
+void multiply_tiles(const Product& product, std::uint32_t first, std::uint32_t count) {
+  check(product);
+  const std::uint64_t tile_bytes = tile_bytes_of(product.w);
+  const std::uint32_t last = std::min(first + count, tiles_of(product.w));
+  for (std::uint32_t tile = first; tile < last;) {
+    const RowBlock& block = block_of(product.w, tile * kTileRows);
+    const std::uint32_t start = block.first_row / kTileRows;
+    const std::uint32_t held = (block.rows + kTileRows - 1) / kTileRows;
+    const std::uint32_t run = std::min(last, start + held) - tile;
+    multiply_in_block(product, block.data + (tile - start) * tile_bytes, tile, run, tile_bytes);
+    tile += run;
+  }
+}
+
+void matmul(std::span<const Product> products, Parallel& parallel) {
+  std::size_t tasks = 0;
+  for (const Product& product : products) {
+    check(product);
+    tasks += product.x.rows == 0 ? 0 : tasks_of(product);
+  }
+  MatmulJob job{products};
+  run_tasks(parallel, tasks, job);
+}
+
+void read_row(Format format, std::uint32_t cols, const std::byte* row, std::span<float> out) {
+  CHECK(out.size() == cols);
+  const ByteView stored(row, stored_bytes(format, Layout::kRows, 1, cols));
+  decode(format, Layout::kRows, 1, cols, stored, out);
+}
+
+}  // namespace skein
