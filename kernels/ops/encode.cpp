@@ -223,6 +223,23 @@ void decode(Format format, Layout layout, std::uint32_t rows, std::uint32_t cols
   }
 }
 
+void place_q8(Layout layout, std::uint32_t rows, std::uint32_t cols,
+              std::span<const std::int8_t> codes, std::span<const std::uint16_t> scales,
+              MutableByteView out) {
+  CHECK(cols % kGroup == 0 && codes.size() == std::uint64_t{rows} * cols);
+  CHECK(scales.size() * kGroup == codes.size());
+  CHECK(out.size() == stored_bytes(Format::kQ8, layout, rows, cols));
+  std::ranges::fill(out, std::byte{0});
+  for (std::size_t row = 0; row < rows; ++row) {
+    for (std::size_t col = 0; col < cols; ++col) {
+      const Q8Place place = q8_place(layout, cols, row, col);
+      const std::size_t at = row * cols + col;
+      store(out.data() + place.code, codes[at]);
+      if (col % kGroup == 0) store(out.data() + place.scale, scales[at / kGroup]);
+    }
+  }
+}
+
 void tile_elements(std::uint32_t element_bytes, std::uint32_t rows, std::uint32_t cols,
                    ByteView row_major, MutableByteView tiles) {
   CHECK(tiles.size() == tiled_bytes(element_bytes, rows, cols));
