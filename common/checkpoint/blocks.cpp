@@ -1,6 +1,7 @@
 #include "common/checkpoint/blocks.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "common/base/check.h"
 
@@ -207,14 +208,14 @@ CodeGroup read_codes(Packing packing, ByteView blocks, std::uint64_t block) {
   const std::uint32_t bytes = block_size(packing).bytes;
   const ByteView here = blocks.subspan(block * bytes, bytes);
   CodeGroup group{.scale = load_le<std::uint16_t>(here, 0)};
+  if (packing == Packing::kQ8_0) {
+    std::memcpy(group.codes.data(), here.data() + 2, kPiece);
+    return group;
+  }
   const OldFormat format = old_format(packing);
   for (std::size_t i = 0; i < kPiece; ++i) {
-    if (packing == Packing::kQ8_0) {
-      group.codes[i] = static_cast<std::int8_t>(byte_at(here, 2 + i));
-    } else {
-      const auto bits = static_cast<int>(old_bits(format, here, i));
-      group.codes[i] = static_cast<std::int8_t>(bits - (format.fifth_bit ? 16 : 8));
-    }
+    const auto bits = static_cast<int>(old_bits(format, here, i));
+    group.codes[i] = static_cast<std::int8_t>(bits - (format.fifth_bit ? 16 : 8));
   }
   return group;
 }

@@ -230,12 +230,15 @@ void place_q8(Layout layout, std::uint32_t rows, std::uint32_t cols,
   CHECK(scales.size() * kGroup == codes.size());
   CHECK(out.size() == stored_bytes(Format::kQ8, layout, rows, cols));
   std::ranges::fill(out, std::byte{0});
+  const std::size_t step = layout == Layout::kRows ? 4 : std::size_t{kTileRows} * 4;  // of a quad
   for (std::size_t row = 0; row < rows; ++row) {
-    for (std::size_t col = 0; col < cols; ++col) {
+    for (std::size_t col = 0; col < cols; col += kGroup) {
       const Q8Place place = q8_place(layout, cols, row, col);
       const std::size_t at = row * cols + col;
-      store(out.data() + place.code, codes[at]);
-      if (col % kGroup == 0) store(out.data() + place.scale, scales[at / kGroup]);
+      store(out.data() + place.scale, scales[at / kGroup]);
+      for (std::size_t quad = 0; quad < kGroup / 4; ++quad) {
+        std::memcpy(out.data() + place.code + quad * step, codes.data() + at + quad * 4, 4);
+      }
     }
   }
 }
