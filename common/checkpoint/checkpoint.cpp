@@ -1,8 +1,10 @@
 #include "common/checkpoint/checkpoint.h"
 
 #include <algorithm>
+#include <bit>
 #include <unordered_set>
 
+#include "common/checkpoint/internal/hugging_face.h"
 #include "common/checkpoint/internal/readers.h"
 
 namespace skein {
@@ -33,25 +35,33 @@ Result<Checkpoint> check_names(const Source& source, Checkpoint checkpoint) {
   return checkpoint;
 }
 
+// Files that PyTorch's world writes, where Hugging Face has its own names for tensors, and cuts
+// large models into several files.
+Result<Checkpoint> read_torch(const Source& source, CheckpointKind kind) {
+  if (is_shard_name(source.file)) return refuse_shards(source);
+  TRY(Checkpoint checkpoint,
+      kind == CheckpointKind::kPth ? read_pth(source) : read_safetensors(source));
+  TRY_VOID(translate_hugging_face(source, checkpoint.tensors));
+  return checkpoint;
+}
+
 Result<Checkpoint> read_any(const Source& source) {
   const auto kind = detect_checkpoint(source.bytes);
-  if (!kind && as_text(source.bytes).starts_with("GGUF")) {
-    return source.unsupported("GGUF files are read by a later version of Skein", at_byte(0),
-                              "use the model's .pth, .safetensors or rwkv.cpp .bin file");
-  }
+  if (!kind && is_shard_index(source)) return refuse_shards(source);
   if (!kind) {
     return source.unsupported("this is no checkpoint that Skein knows", at_byte(0),
-                              "name a .pth, .safetensors or rwkv.cpp .bin file");
+                              "name a .pth, .safetensors, .gguf or rwkv.cpp .bin file");
   }
   switch (*kind) {
     case CheckpointKind::kPth:
-      return read_pth(source);
     case CheckpointKind::kSafetensors:
-      return read_safetensors(source);
+      return read_torch(source, *kind);
     case CheckpointKind::kRwkvCpp:
+      return read_rwkv_cpp(source);
+    case CheckpointKind::kGguf:
       break;
   }
-  return read_rwkv_cpp(source);
+  return read_gguf(source);
 }
 
 }  // namespace
@@ -63,9 +73,11 @@ std::string_view name_of(CheckpointKind kind) {
     case CheckpointKind::kSafetensors:
       return "safetensors";
     case CheckpointKind::kRwkvCpp:
+      return "rwkv.cpp";
+    case CheckpointKind::kGguf:
       break;
   }
-  return "rwkv.cpp";
+  return "gguf";
 }
 
 std::optional<CheckpointKind> detect_checkpoint(ByteView file) {
@@ -74,10 +86,32 @@ std::optional<CheckpointKind> detect_checkpoint(ByteView file) {
   if (is("PK\x03\x04") || is("PK\x05\x06")) return CheckpointKind::kPth;
   if (is(std::string_view("\x80\x02\x8a\x0a", 4))) return CheckpointKind::kPth;  // before torch 1.6
   if (is("fmgg")) return CheckpointKind::kRwkvCpp;
+  if (is("GGUF")) return CheckpointKind::kGguf;
   if (file.size() > 8 && text[8] == '{' && load_le<std::uint64_t>(file, 0) <= kMaxPlausibleHeader) {
     return CheckpointKind::kSafetensors;
   }
   return std::nullopt;
+}
+
+bool fits_its_shape(const CheckpointTensor& tensor) {
+  const BlockSize unit = unit_of(tensor.packing, tensor.format);
+  if (is_quantized(tensor.format) || tensor.data.size() % unit.bytes != 0) return false;
+  const std::uint64_t held = tensor.data.size() / unit.bytes * unit.elements;
+  const std::vector<std::uint64_t> shape(tensor.shape.begin(), tensor.shape.end());
+  return count_elements(shape, held) == held;
+}
+
+void read_elements(const CheckpointTensor& tensor, std::uint64_t first, std::span<float> out) {
+  if (tensor.packing != Packing::kNone) {
+    unpack(tensor.packing, tensor.data, first, out);
+  } else {
+    const std::uint64_t size = element_bytes(tensor.format);
+    const ByteView plain = tensor.data.subspan(first * size, out.size() * size);
+    decode(tensor.format, Layout::kRows, 1, static_cast<std::uint32_t>(out.size()), plain, out);
+  }
+  if (tensor.doublings == 0) return;
+  const float factor = std::bit_cast<float>((127U + tensor.doublings) << 23);
+  for (float& value : out) value *= factor;
 }
 
 Result<Checkpoint> read_checkpoint(ByteView file, std::string_view file_name) {

@@ -13,6 +13,8 @@
 
 namespace skein {
 
+// kKeep: every tensor's bits survive. Tensors packed in blocks become q8 where it holds them
+// exactly (README.md), else f32, which always does.
 enum class Precision : unsigned char { kKeep, kF32, kBf16, kF16, kQ8, kQ6, kQ5, kQ4 };
 
 struct ConvertOptions {

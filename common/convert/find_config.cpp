@@ -49,7 +49,7 @@ Result<Architecture> find_version(const ByName& tensors) {
   if (has("blocks.0.att.time_faaaa")) return Architecture::kRwkv5_2;
   if (has("blocks.0.att.ln_x.weight")) return Architecture::kRwkv5_1;
   if (has("blocks.0.att.time_first")) return Architecture::kRwkv4;
-  if (has("model.embeddings.weight") || has("model.layers.0.attn.r_proj.weight")) {
+  if (has("model.embeddings.weight")) {
     return fail(Errc::kUnsupported, "this model has Hugging Face's names for its tensors",
                 "names of its tensors", "use the official .pth file of the same model");
   }

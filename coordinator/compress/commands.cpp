@@ -61,10 +61,14 @@ Task<Result<Source>> open_source(Env env, const MakeOptions& options) {
     CO_TRY(source.vocabulary, vocabulary_of(*source.artifact));
   } else {
     CO_TRY(source.checkpoint, read_checkpoint(source.file->bytes(), options.in));
+    source.vocabulary = to_buffer(source.checkpoint.vocabulary);
   }
   if (!options.vocabulary.empty()) {
     CO_TRY(source.vocabulary, co_await read_file(env.disk, options.vocabulary, kMaxVocabularyFile));
-    CO_TRY_VOID(check_vocabulary(source, options.vocabulary));
+  }
+  if (!source.vocabulary.empty()) {
+    const std::string& named = options.vocabulary;
+    CO_TRY_VOID(check_vocabulary(source, named.empty() ? options.in : named));
   }
   co_return source;
 }

@@ -30,7 +30,8 @@ Result<std::unique_ptr<ModelFile>> ModelFile::open_pages(Disk& disk,
   TRY(const Checkpoint checkpoint, read_checkpoint(opened->file_->bytes(), arguments.path));
   ConvertOptions options;
   options.hash_pages = arguments.needs_digest;
-  if (opened->vocabulary_) options.vocabulary = opened->vocabulary_->bytes();
+  options.vocabulary =
+      opened->vocabulary_ ? opened->vocabulary_->bytes() : as_bytes(checkpoint.vocabulary);
   auto pages = convert(checkpoint, options);
   if (!pages) return in_file(arguments.path, std::move(pages.error()));
   opened->pages_ = std::move(*pages);

@@ -223,6 +223,26 @@ void decode(Format format, Layout layout, std::uint32_t rows, std::uint32_t cols
   }
 }
 
+void place_q8(Layout layout, std::uint32_t rows, std::uint32_t cols,
+              std::span<const std::int8_t> codes, std::span<const std::uint16_t> scales,
+              MutableByteView out) {
+  CHECK(cols % kGroup == 0 && codes.size() == std::uint64_t{rows} * cols);
+  CHECK(scales.size() * kGroup == codes.size());
+  CHECK(out.size() == stored_bytes(Format::kQ8, layout, rows, cols));
+  std::ranges::fill(out, std::byte{0});
+  const std::size_t step = layout == Layout::kRows ? 4 : std::size_t{kTileRows} * 4;  // of a quad
+  for (std::size_t row = 0; row < rows; ++row) {
+    for (std::size_t col = 0; col < cols; col += kGroup) {
+      const Q8Place place = q8_place(layout, cols, row, col);
+      const std::size_t at = row * cols + col;
+      store(out.data() + place.scale, scales[at / kGroup]);
+      for (std::size_t quad = 0; quad < kGroup / 4; ++quad) {
+        std::memcpy(out.data() + place.code + quad * step, codes.data() + at + quad * 4, 4);
+      }
+    }
+  }
+}
+
 void tile_elements(std::uint32_t element_bytes, std::uint32_t rows, std::uint32_t cols,
                    ByteView row_major, MutableByteView tiles) {
   CHECK(tiles.size() == tiled_bytes(element_bytes, rows, cols));

@@ -73,6 +73,10 @@ void encode(Format format, Layout layout, std::uint32_t rows, std::uint32_t cols
 // The inverse, to floats. values.size() == rows * cols.
 void decode(Format format, Layout layout, std::uint32_t rows, std::uint32_t cols, ByteView stored,
             std::span<float> values);
+// q8 from codes that exist (row-major, cols a multiple of kGroup) and a scale for each group.
+void place_q8(Layout layout, std::uint32_t rows, std::uint32_t cols,
+              std::span<const std::int8_t> codes, std::span<const std::uint16_t> scales,
+              MutableByteView out);
 // Rearranges raw elements (2 or 4 bytes each) between row-major and kTiles without touching a bit.
 void tile_elements(std::uint32_t element_bytes, std::uint32_t rows, std::uint32_t cols,
                    ByteView row_major, MutableByteView tiles);

@@ -9,7 +9,9 @@
 namespace skein::fuzz {
 
 void artifact(ByteView input);
+void blocks(ByteView input);
 void frame(ByteView input);
+void gguf(ByteView input);
 void manifest(ByteView input);
 void message(ByteView input);
 void pack(ByteView input);
@@ -27,7 +29,9 @@ struct Target {
 };
 inline constexpr std::array kTargets = {
     Target{"artifact", artifact},
+    Target{"blocks", blocks},
     Target{"frame", frame},
+    Target{"gguf", gguf},
     Target{"manifest", manifest},
     Target{"message", message},
     Target{"pack", pack},

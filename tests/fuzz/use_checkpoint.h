@@ -10,14 +10,16 @@ namespace skein::fuzz {
 inline void use_checkpoint(const Checkpoint& checkpoint) {
   std::size_t total = 0;
   for (const CheckpointTensor& tensor : checkpoint.tensors) {
-    std::size_t bytes = tensor.format == Format::kF32 ? 4 : 2;
-    for (const std::uint32_t dimension : tensor.shape) bytes *= dimension;
-    CHECK(bytes == tensor.data.size());
-    const Buffer copy = to_buffer(tensor.data);
-    CHECK(!copy.empty());
-    total += copy.size();
+    CHECK(fits_its_shape(tensor));
+    std::size_t elements = 1;
+    for (const std::uint32_t dimension : tensor.shape) elements *= dimension;
+    total += elements;
+    if (total > 4 * kMaxInput) return;  // tensors may share a storage many times over
+    std::vector<float> values(elements);
+    read_elements(tensor, 0, values);
+    CHECK(!to_buffer(tensor.data).empty());
   }
-  if (total > 16 * kMaxInput) return;  // tensors may share a storage many times over
+  if (!checkpoint.vocabulary.empty()) CHECK(checkpoint.vocabulary.ends_with("\n"));
   for (const Precision precision : {Precision::kKeep, Precision::kQ8}) {
     const auto artifact = convert(checkpoint, {.precision = precision});
     if (artifact) CHECK(decode_manifest(encode_manifest((*artifact)->manifest())).has_value());

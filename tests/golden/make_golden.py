@@ -10,7 +10,10 @@ import struct
 
 import numpy as np
 
+import ggml_blocks
 import older_versions
+import other_dialects
+from other_dialects import to_bf16
 
 SMALL_VOCAB = 60
 HERE = pathlib.Path(__file__).resolve().parent
@@ -140,11 +143,6 @@ def forward(weights, tokens):
     return np.array(rows)
 
 
-def to_bf16(values):
-    bits = np.asarray(values, dtype=np.float32).view(np.uint32)
-    return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
-
-
 def from_bf16(bits):
     return (bits.astype(np.uint32) << 16).view(np.float32)
 
@@ -162,26 +160,39 @@ def write_safetensors(path, tensors, dtype):
     path.write_bytes(struct.pack("<Q", len(text)) + text + b"".join(blobs))
 
 
+def as_rwkv_cpp(weights):
+    """RWKV-7 as rwkv.cpp tells it, in float32."""
+    out = {}
+    for name, value in weights.items():
+        part = name.split(".")[-1]
+        if part.startswith("x_") and ".att." in name:
+            if part != "x_r":
+                continue
+            block = name[:-len("x_r")]
+            name, value = block + "x_rwkvag", np.concatenate(
+                [weights[block + f"x_{c}"] for c in "rwkvag"])
+        if part in ("w1", "w2", "a1", "a2", "v1", "v2", "g1", "g2"):
+            value = value.T
+        out[name] = np.ascontiguousarray(value, dtype=np.float32)
+    return out
+
+
 def write_rwkv_cpp(path, weights, half):
     """rwkv.cpp's .bin: joined token-shift mixes, transposed LoRA matrices, reversed shapes."""
     vocab, width = weights["emb.weight"].shape
     layers = 1 + max(int(n.split(".")[1]) for n in weights if n.startswith("blocks."))
     out = struct.pack("<6I", 0x67676D66, 101, vocab, width, layers, int(half))
-    for name, value in weights.items():
-        if name.split(".")[-1].startswith("x_") and ".att." in name:
-            if not name.endswith("x_r"):
-                continue
-            block = name[:-len("x_r")]
-            value = np.concatenate([weights[block + f"x_{c}"] for c in "rwkvag"])
-            name = block + "x_rwkvag"
-        if name.split(".")[-1] in ("w1", "w2", "a1", "a2", "v1", "v2", "g1", "g2"):
-            value = np.ascontiguousarray(value.T)
+    for name, value in as_rwkv_cpp(weights).items():
         as_half = half and value.ndim == 2 and "r_k" not in name and ".time_" not in name
         value = value.astype(np.float16 if as_half else np.float32)
         key = name.encode()
         out += struct.pack("<3I", value.ndim, len(key), int(as_half))
         out += struct.pack(f"<{value.ndim}I", *reversed(value.shape)) + key + value.tobytes()
     path.write_bytes(out)
+
+
+def write_logits(stem, logits):
+    (HERE / f"{stem}.logits.f64").write_bytes(logits.astype("<f8").tobytes())
 
 
 def write_older(version, seed, vocab, tokens):
@@ -192,14 +203,110 @@ def write_older(version, seed, vocab, tokens):
     write_safetensors(HERE / f"{stem}.safetensors", stored, "BF16")
     weights = {name: from_bf16(value) for name, value in stored.items()}
     write_rwkv_cpp(HERE / f"{stem}.bin", older_versions.as_rwkv_cpp(version, weights), half=True)
-    logits = older_versions.forward(version, weights, tokens)
-    (HERE / f"{stem}.logits.f64").write_bytes(logits.astype("<f8").tobytes())
+    write_logits(stem, older_versions.forward(version, weights, tokens))
 
 
 def write_expected(stem, weights, tokens):
-    logits = forward(weights, tokens)
     (HERE / f"{stem}.tokens").write_text(" ".join(map(str, tokens)) + "\n")
-    (HERE / f"{stem}.logits.f64").write_bytes(logits.astype("<f8").tobytes())
+    write_logits(stem, forward(weights, tokens))
+
+
+MINI_TOKENS = [b"\x00", b"\n", b"\t", b"\r", b"'", b'"', b"\\", b"\xff", b"\xe9\x9b",
+               "\u96fb\u6c60".encode(), b"it's", b'a"b', b"'\"", b"\\x41", b"[PAD7]", b" the "]
+
+
+def cycle_types(kinds, is_packed, plain="F32"):
+    """Matrices that `is_packed` names take the kinds in turn, other matrices F16, the rest `plain`."""
+    state = {"next": 0}
+
+    def choose(name, value):
+        if value.ndim != 2 or "r_k" in name or ".time_first" in name or ".time_faaaa" in name:
+            return plain
+        if not is_packed(name, value):
+            return "F16"
+        state["next"] += 1
+        return kinds[(state["next"] - 1) % len(kinds)]
+    return choose
+
+
+def write_blocks():
+    rng = np.random.default_rng(9)
+    folder = HERE / "blocks"
+    folder.mkdir(exist_ok=True)
+    for kind in ggml_blocks.BYTES:
+        blocks = ggml_blocks.random_blocks(kind, 24, rng)
+        values = ggml_blocks.unpack(kind, blocks)
+        (folder / kind).write_bytes(blocks.tobytes() + values.astype("<f4").tobytes())
+
+
+def write_dialects(tokens):
+    old_kinds = ["Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1"]
+    mini = make_weights(seed=7, layers=2, width=64, ffn=96, vocab=SMALL_VOCAB, rank=8)
+    bf16 = {name: to_bf16(value) for name, value in mini.items()}
+    write_safetensors(HERE / "mini-hf.safetensors", other_dialects.hugging_face(bf16), "BF16")
+    mini = {name: from_bf16(value) for name, value in bf16.items()}
+    write_logits("mini", forward(mini, tokens))
+
+    words = MINI_TOKENS + [bytes([b]) for b in range(ord("a"), ord("z") + 1)]
+    lines = [f"{i} {t!r} {len(t)}\n" for i, t in enumerate(words, start=1)]
+    (HERE / "mini-vocab.txt").write_text("".join(lines), encoding="utf-8")
+    metadata = {**other_dialects.gguf_metadata(7, 64, 2),
+                **other_dialects.token_metadata(words, SMALL_VOCAB)}
+    told, _ = other_dialects.gguf_tensors(
+        mini, 7, cycle_types(["BF16"], lambda name, value: True))
+    other_dialects.write_gguf(HERE / "mini-bf16.gguf", metadata, told)
+
+    def whole_rows(name, value):
+        return value.shape[-1] % 32 == 0
+
+    told, values = other_dialects.gguf_tensors(mini, 7, cycle_types(old_kinds, whole_rows))
+    other_dialects.write_gguf(HERE / "mini-blocks.gguf", other_dialects.gguf_metadata(7, 64, 2),
+                              told, version=2)
+    write_logits("mini-blocks-gguf", forward(values, tokens))
+
+    def quantized_by_rwkv_cpp(name, value):
+        lora = name.split(".")[-1][0] in "wavg" and name[-1] in "12"
+        return name not in ("emb.weight", "head.weight") and not lora
+
+    stands = other_dialects.write_rwkv_cpp_blocks(
+        HERE / "mini-blocks.bin", as_rwkv_cpp(mini), cycle_types(old_kinds, quantized_by_rwkv_cpp))
+    values = {}
+    for name, value in stands.items():
+        if name.endswith("x_rwkvag"):
+            for i, c in enumerate("rwkvag"):
+                values[name.replace("x_rwkvag", f"x_{c}")] = value[i:i + 1]
+        elif name.split(".")[-1] in ("w1", "w2", "a1", "a2", "v1", "v2", "g1", "g2"):
+            values[name] = value.T
+        else:
+            values[name] = value
+    write_logits("mini-blocks-bin", forward(values, tokens))
+
+    wide = make_weights(seed=256, layers=2, width=256, ffn=256, vocab=SMALL_VOCAB, rank=8)
+    told, values = other_dialects.gguf_tensors(
+        wide, 7, cycle_types(["Q4_K", "Q5_K", "Q6_K"], lambda name, value: value.shape[-1] == 256
+                             and value.shape[0] != 8))
+    other_dialects.write_gguf(HERE / "wide-k.gguf", other_dialects.gguf_metadata(7, 64, 2), told)
+    write_logits("wide-k", forward(values, tokens))
+
+
+def write_dialects_of_6(tokens):
+    weights = older_versions.make_weights("6", 66, SMALL_VOCAB, layers=3, rank=8)
+    kinds = ["Q8_0", "BF16", "Q5_0"]
+    told, values = other_dialects.gguf_tensors(
+        weights, 6, cycle_types(kinds, lambda name, value: value.shape[-1] % 32 == 0), rescale=1)
+    metadata = other_dialects.gguf_metadata(6, older_versions.HEAD, 3, rescale=1)
+    other_dialects.write_gguf(HERE / "mini-v6.gguf", metadata, told)
+    write_logits("mini-v6-gguf", older_versions.forward("6", values, tokens))
+
+    told = older_versions.as_rwkv_cpp("6", weights)
+    stands = other_dialects.write_rwkv_cpp_blocks(
+        HERE / "mini-v6-blocks.bin", told,
+        cycle_types(["Q5_1", "Q4_0", "Q8_0"], lambda name, value: name not in (
+            "emb.weight", "head.weight") and value.shape[-1] % 32 == 0))
+    values = {name: np.swapaxes(value, -1, -2) if name.split(".")[-1] in (
+        "time_maa_w1", "time_maa_w2", "time_decay_w1", "time_decay_w2")
+        else value.reshape(weights[name].shape) for name, value in stands.items()}
+    write_logits("mini-v6-bin", older_versions.forward("6", values, tokens))
 
 
 def main():
@@ -229,6 +336,9 @@ def main():
     (HERE / "tiny-older.tokens").write_text(" ".join(map(str, few)) + "\n")
     for version, seed in (("4", 4), ("5.1", 51), ("5.2", 52), ("6", 6)):
         write_older(version, seed, SMALL_VOCAB, few)
+    write_blocks()
+    write_dialects(few)
+    write_dialects_of_6(few)
 
 
 if __name__ == "__main__":

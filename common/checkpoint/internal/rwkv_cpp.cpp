@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 
+#include "common/checkpoint/internal/official.h"
 #include "common/checkpoint/internal/readers.h"
 #include "common/checkpoint/internal/rwkv_cpp_versions.h"
 
@@ -19,23 +20,55 @@ constexpr std::string_view kJoined = "x_rwkvag";
 constexpr std::array<std::string_view, 6> kJoinedParts = {"x_r", "x_w", "x_k", "x_v", "x_a", "x_g"};
 constexpr std::array<std::string_view, 8> kTransposed = {
     ".att.w1", ".att.w2", ".att.a1", ".att.a2", ".att.v1", ".att.v2", ".att.g1", ".att.g2"};
-constexpr std::array<std::string_view, 15> kTypeNames = {"FP32", "FP16", "Q4_0", "Q4_1", "Q4_1_O",
-                                                         "Q4_2", "Q4_3", "Q5_0", "Q5_1", "Q8_0",
-                                                         "Q8_1", "Q2_K", "Q3_K", "Q4_K", "Q5_K"};
+struct ElementType {
+  std::string_view name;
+  Format format = Format::kF32;
+  Packing packing = Packing::kNone;
+  bool is_read = true;
+};
+constexpr std::array kTypes = {
+    ElementType{"FP32"},
+    ElementType{"FP16", Format::kF16},
+    ElementType{"Q4_0", Format::kF32, Packing::kQ4_0},
+    ElementType{"Q4_1", Format::kF32, Packing::kQ4_1},
+    ElementType{.name = "Q4_1_O", .is_read = false},
+    ElementType{.name = "Q4_2", .is_read = false},
+    ElementType{.name = "Q4_3", .is_read = false},
+    ElementType{"Q5_0", Format::kF32, Packing::kQ5_0},
+    ElementType{"Q5_1", Format::kF32, Packing::kQ5_1},
+    ElementType{"Q8_0", Format::kF32, Packing::kQ8_0},
+    ElementType{.name = "Q8_1", .is_read = false},
+    ElementType{.name = "Q2_K", .is_read = false},
+    ElementType{.name = "Q3_K", .is_read = false},
+    ElementType{"Q4_K", Format::kF32, Packing::kQ4K},
+    ElementType{"Q5_K", Format::kF32, Packing::kQ5K},
+    ElementType{"Q6_K", Format::kF32, Packing::kQ6K},
+    ElementType{.name = "Q8_K", .is_read = false},
+};
+constexpr const char* kConvertAgain =
+    "quantize the FP16 file again with rwkv.cpp of 2025, or use the FP16 file";
 
-Result<Format> format_of(const Source& source, std::uint32_t type, const std::string& what,
-                         const std::string& where) {
-  if (type == 0) return Format::kF32;
-  if (type == 1) return Format::kF16;
-  if (type >= kTypeNames.size()) {
+// Block layouts changed with version 101; FP32 and FP16 did not.
+Result<ElementType> type_of(const Source& source, std::uint32_t version, std::uint32_t type,
+                            const std::string& what, const std::string& where) {
+  if (type >= kTypes.size()) {
     return source.corrupt(what + " has unknown data type " + std::to_string(type), where);
   }
-  return source.unsupported(
-      what + " is quantized as " + std::string(kTypeNames[type]) + ", which comes later", where,
-      "use the FP32 or FP16 file, and let Skein compress it");
+  const ElementType& found = kTypes[type];
+  if (!found.is_read) {
+    return source.unsupported(
+        what + " is quantized as " + std::string(found.name) + ", which Skein does not read", where,
+        "use the FP32 or FP16 file, and let Skein compress it");
+  }
+  if (found.packing != Packing::kNone && version == kOldestVersion) {
+    return source.unsupported(what + " is quantized in blocks of before May 2023", where,
+                              kConvertAgain);
+  }
+  return found;
 }
 
-Result<CheckpointTensor> read_tensor(const Source& source, ByteReader& reader) {
+Result<CheckpointTensor> read_tensor(const Source& source, std::uint32_t version,
+                                     ByteReader& reader) {
   const std::string where = at_byte(reader.at());
   const auto rank = reader.read<std::uint32_t>();
   const auto key_bytes = reader.read<std::uint32_t>();
@@ -53,33 +86,11 @@ Result<CheckpointTensor> read_tensor(const Source& source, ByteReader& reader) {
   const auto key = reader.take(*key_bytes);
   if (!key) return source.corrupt("a tensor's name breaks off", where);
   const std::string what = "tensor " + quoted(as_text(*key));
-  TRY(const Format format, format_of(source, *type, what, where));
-  const std::uint64_t size = element_bytes(format);
-  const auto count = count_elements(shape, reader.left() / size);
-  if (!count) return source.corrupt(what + " is larger than the rest of the file", where);
-  const auto data = reader.take(*count * size);
-  return CheckpointTensor{.name = std::string(as_text(*key)),
-                          .shape = narrow_shape(shape),
-                          .format = format,
-                          .data = *data};
-}
-
-// (6, 1, D) -> six tensors (1, 1, D), in place.
-Result<void> split_joined(const Source& source, const CheckpointTensor& joined,
-                          std::vector<CheckpointTensor>& out) {
-  if (joined.shape.size() != 3 || joined.shape[0] != kJoinedParts.size() || joined.shape[1] != 1) {
-    return source.corrupt("tensor " + quoted(joined.name) + " is not of shape (6, 1, width)",
-                          "shape");
-  }
-  const std::string prefix = joined.name.substr(0, joined.name.size() - kJoined.size());
-  const std::size_t bytes = joined.data.size() / kJoinedParts.size();
-  for (std::size_t i = 0; i < kJoinedParts.size(); ++i) {
-    out.push_back({.name = prefix + std::string(kJoinedParts[i]),
-                   .shape = {1, 1, joined.shape[2]},
-                   .format = joined.format,
-                   .data = joined.data.subspan(i * bytes, bytes)});
-  }
-  return {};
+  TRY(const ElementType found, type_of(source, version, *type, what, where));
+  CheckpointTensor tensor{
+      .name = std::string(as_text(*key)), .format = found.format, .packing = found.packing};
+  TRY_VOID(place_elements(source, what, where, shape, reader, tensor));
+  return tensor;
 }
 
 Result<std::vector<CheckpointTensor>> official(const Source& source,
@@ -89,11 +100,11 @@ Result<std::vector<CheckpointTensor>> official(const Source& source,
   for (CheckpointTensor& tensor : tensors) {
     const auto ends = [&](std::string_view end) { return tensor.name.ends_with(end); };
     if (ends(kJoined)) {
-      TRY_VOID(split_joined(source, tensor, out));
+      const std::string prefix = tensor.name.substr(0, tensor.name.size() - kJoined.size());
+      TRY_VOID(split_joined(source, tensor, prefix, kJoinedParts, out));
       continue;
     }
-    if (tensor.shape.size() == 2 && std::ranges::any_of(kTransposed, ends))
-      transpose_last_two(tensor);
+    if (tensor.shape.size() == 2 && std::ranges::any_of(kTransposed, ends)) mark_swapped(tensor);
     out.push_back(std::move(tensor));
   }
   return out;
@@ -114,14 +125,14 @@ Result<Checkpoint> read_rwkv_cpp(const Source& source) {
     return source.unsupported("rwkv.cpp file version " + std::to_string(header[1]) + " is unknown",
                               at_byte(4), "convert the model with rwkv.cpp's current converter");
   }
-  TRY_VOID(format_of(source, header[5], "the model", at_byte(20)));
+  TRY_VOID(type_of(source, header[1], header[5], "the model", at_byte(20)));
   std::vector<CheckpointTensor> tensors;
   bool is_rwkv7 = false;
   while (reader.left() != 0) {
     if (tensors.size() == kMaxCheckpointTensors) {
       return source.corrupt("there are too many tensors", at_byte(reader.at()));
     }
-    TRY(CheckpointTensor tensor, read_tensor(source, reader));
+    TRY(CheckpointTensor tensor, read_tensor(source, header[1], reader));
     is_rwkv7 = is_rwkv7 || tensor.name == "blocks.0.att.k_k";
     tensors.push_back(std::move(tensor));
   }

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "common/checkpoint/internal/official.h"
 #include "kernels/ops/log.h"
 
 namespace skein {
@@ -19,7 +20,7 @@ double from_rwkv5_decay(double x) { return log_of(-log_of(x)); }
 
 // Each element through `f`, as f32. A NaN or infinity stays, for the importer to name.
 Result<void> map_values(const Source& source, CheckpointTensor& tensor, double (*f)(double)) {
-  if (tensor.format != Format::kF32) {
+  if (tensor.format != Format::kF32 || tensor.packing != Packing::kNone) {
     return source.corrupt("tensor " + quoted(tensor.name) + " is not FP32", "data type");
   }
   auto relaid = std::make_shared<Buffer>(tensor.data.size());
@@ -59,33 +60,11 @@ Result<void> restore_rwkv6(const Source&, CheckpointTensor& tensor) {
       ends(".att.time_maa_w1") || ends(".att.time_decay_w1") || ends(".att.time_decay_w2");
   const bool stack = ends(".att.time_maa_w2");
   const std::size_t rank = tensor.shape.size();
-  if ((matrix && rank == 2) || (stack && rank == 3)) transpose_last_two(tensor);
+  if ((matrix && rank == 2) || (stack && rank == 3)) mark_swapped(tensor);
   return {};
 }
 
 }  // namespace
-
-void transpose_last_two(CheckpointTensor& tensor) {
-  const std::size_t rank = tensor.shape.size();
-  CHECK(rank == 2 || rank == 3);
-  std::uint32_t& rows = tensor.shape[rank - 2];
-  std::uint32_t& cols = tensor.shape[rank - 1];
-  const std::size_t size = element_bytes(tensor.format);
-  const std::size_t matrix_bytes = size * rows * cols;
-  auto relaid = std::make_shared<Buffer>(tensor.data.size());
-  for (std::size_t first = 0; first < tensor.data.size(); first += matrix_bytes) {
-    const std::byte* from = tensor.data.data() + first;
-    for (std::size_t i = 0; i < rows; ++i) {
-      for (std::size_t j = 0; j < cols; ++j) {
-        std::memcpy(relaid->data() + first + (j * rows + i) * size, from + (i * cols + j) * size,
-                    size);
-      }
-    }
-  }
-  tensor.relaid = relaid;
-  tensor.data = *relaid;
-  std::swap(rows, cols);
-}
 
 Result<void> restore_older_versions(const Source& source, std::vector<CheckpointTensor>& tensors) {
   const auto has = [&](std::string_view name) {

@@ -8,9 +8,6 @@
 
 namespace skein {
 
-// (..., rows, cols) -> (..., cols, rows), laid out anew. Rank 2 or 3.
-void transpose_last_two(CheckpointTensor& tensor);
-
 // Tells the version by the names; leaves what is none of the three as it is.
 Result<void> restore_older_versions(const Source& source, std::vector<CheckpointTensor>& tensors);
 

@@ -32,6 +32,11 @@ std::string at_byte(std::uint64_t offset) { return "byte " + std::to_string(offs
 
 std::uint64_t element_bytes(Format format) { return format == Format::kF32 ? 4 : 2; }
 
+BlockSize unit_of(Packing packing, Format format) {
+  if (packing != Packing::kNone) return block_size(packing);
+  return {.elements = 1, .bytes = static_cast<std::uint32_t>(element_bytes(format))};
+}
+
 std::optional<std::uint64_t> count_elements(const std::vector<std::uint64_t>& shape,
                                             std::uint64_t limit) {
   if (shape.empty() || shape.size() > kMaxTensorRank) return std::nullopt;

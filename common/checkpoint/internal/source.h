@@ -10,6 +10,7 @@
 
 #include "common/base/bytes.h"
 #include "common/base/result.h"
+#include "common/checkpoint/blocks.h"
 #include "kernels/ops/format.h"
 
 namespace skein {
@@ -28,6 +29,8 @@ std::string quoted(std::string_view name);
 std::string at_byte(std::uint64_t offset);  // "byte 12"
 
 std::uint64_t element_bytes(Format format);  // f32: 4; bf16, f16: 2
+// What a tensor's bytes consist of: blocks, or plain elements as blocks of one.
+BlockSize unit_of(Packing packing, Format format);
 
 // Rank, dimensions and their product against the limits. `limit` is the most elements the file can
 // hold; nullopt = zero or too many dimensions, a dimension of 0 or past 32 bits, or over the limit.

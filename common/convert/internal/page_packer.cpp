@@ -49,7 +49,7 @@ Result<void> PagePacker::close() {
   for (const Pending& pending : open_) {
     const TensorPlan& plan = pending.plan;
     const std::uint64_t bytes = stored_bytes(plan.format, plan.layout, plan.rows, plan.cols);
-    store_rows(plan, 0, plan.rows, page.bytes().subspan(pending.offset, bytes));
+    TRY_VOID(store_rows(plan, 0, plan.rows, page.bytes().subspan(pending.offset, bytes)));
   }
   TRY(const std::uint32_t index, keep(std::move(page), nullptr));
   for (const Pending& pending : open_) {
@@ -73,7 +73,7 @@ Result<void> PagePacker::add_row_groups(const TensorPlan& plan, TensorEntry& ent
     const std::uint64_t size = stored_bytes(plan.format, plan.layout, count, plan.cols);
     CHECK(size <= kMaxPageBytes);  // a unit fits (plan_tensor), and groups are near the target
     PageMemory page(static_cast<std::uint32_t>(size));
-    store_rows(plan, first, count, page.bytes());
+    TRY_VOID(store_rows(plan, first, count, page.bytes()));
     TRY(const std::uint32_t index, keep(std::move(page), nullptr));
     entry.segments.push_back({.page = index, .offset = 0, .first_row = first, .rows = count});
     first += count;

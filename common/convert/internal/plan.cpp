@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "common/convert/internal/store_rows.h"
+
 namespace skein::internal {
 namespace {
 
@@ -12,15 +14,6 @@ bool is_vector(Role role) {
   return role == Role::kVector || role == Role::kBonus || role == Role::kPerHead;
 }
 bool is_matrix(Role role) { return !is_vector(role) && role != Role::kOther; }
-
-Format chosen_format(const CheckpointTensor& tensor, Role role, Precision precision) {
-  if (precision == Precision::kKeep) return tensor.format;
-  const Format format = format_of(precision);
-  if (!is_quantized(format)) return format;
-  const bool thin = (role == Role::kLoraIn && tensor.shape[1] < kMinQuantizedRank) ||
-                    (role == Role::kLoraOut && tensor.shape[0] < kMinQuantizedRank);
-  return is_matrix(role) && !thin ? format : tensor.format;
-}
 
 // Stored shape, layout and direction by role.
 void lay_out(TensorPlan& plan, const std::vector<std::uint32_t>& shape, std::uint64_t elements) {
@@ -56,22 +49,35 @@ void lay_out(TensorPlan& plan, const std::vector<std::uint32_t>& shape, std::uin
   plan.cols = shape[1];
 }
 
-// The given rows in row-major order with the checkpoint's own elements.
-template <class Element>
-void gather(const TensorPlan& plan, std::uint32_t first, std::uint32_t count, Buffer& out) {
-  const std::size_t cols = plan.cols;
-  const std::byte* from = plan.source->data.data();
-  if (!plan.transposed) {
-    std::memcpy(out.data(), from + first * cols * sizeof(Element), out.size());
+// Whether the file's blocks are the stored rows' groups, and every code and scale one of q8's
+// (whose codes begin at -127).
+bool q8_holds_exactly(const TensorPlan& plan) {
+  const CheckpointTensor& tensor = *plan.source;
+  if (!is_matrix(plan.place.role) || !has_codes(tensor.packing)) return false;
+  if (plan.transposed != tensor.swapped || plan.cols % kGroup != 0) return false;
+  const std::uint64_t groups = std::uint64_t{plan.rows} * plan.cols / kGroup;
+  const bool can_fail = tensor.packing == Packing::kQ8_0 || tensor.doublings != 0;
+  for (std::uint64_t i = 0; can_fail && i < groups; ++i) {
+    const CodeGroup group = read_codes(tensor.packing, tensor.data, i);
+    if (std::ranges::find(group.codes, std::int8_t{-128}) != group.codes.end()) return false;
+    if (tensor.doublings != 0 && !doubled_scale(group.scale, tensor.doublings)) return false;
+  }
+  return true;
+}
+
+void choose_format(TensorPlan& plan, Precision precision) {
+  const CheckpointTensor& tensor = *plan.source;
+  const Role role = plan.place.role;
+  plan.format = tensor.format;
+  if (precision == Precision::kKeep) {
+    plan.keeps_codes = q8_holds_exactly(plan);
+    if (plan.keeps_codes) plan.format = Format::kQ8;
     return;
   }
-  for (std::size_t j = 0; j < cols; ++j) {  // source row j holds column j of every stored row
-    const std::byte* source = from + (j * plan.rows + first) * sizeof(Element);
-    for (std::size_t i = 0; i < count; ++i) {
-      std::memcpy(out.data() + (i * cols + j) * sizeof(Element), source + i * sizeof(Element),
-                  sizeof(Element));
-    }
-  }
+  const Format format = format_of(precision);
+  const bool thin = (role == Role::kLoraIn && tensor.shape[1] < kMinQuantizedRank) ||
+                    (role == Role::kLoraOut && tensor.shape[0] < kMinQuantizedRank);
+  if (!is_quantized(format) || (is_matrix(role) && !thin)) plan.format = format;
 }
 
 }  // namespace
@@ -109,28 +115,21 @@ Result<TensorPlan> plan_tensor(const CheckpointTensor& tensor, Precision precisi
   if (shape.empty() || shape.size() > kMaxStoredRank) {
     return refuse("a tensor has more than " + std::to_string(kMaxStoredRank) + " dimensions");
   }
+  if (!fits_its_shape(tensor)) return refuse("a tensor's shape and bytes differ");
   std::uint64_t elements = 1;
-  for (const std::uint32_t dimension : shape) {
-    if (dimension == 0 || elements > tensor.data.size() / dimension) {
-      return refuse("a tensor's shape and bytes differ");
-    }
-    elements *= dimension;
-  }
-  const std::uint64_t element_bytes = tensor.format == Format::kF32 ? 4 : 2;
-  if (is_quantized(tensor.format) || elements * element_bytes != tensor.data.size()) {
-    return refuse("a tensor's shape and bytes differ");
-  }
+  for (const std::uint32_t dimension : shape) elements *= dimension;
   const std::size_t rank = plan.place.role == Role::kLoraStack ? 3 : 2;
   if (is_matrix(plan.place.role) && shape.size() != rank) {
     return refuse("a tensor that should be a matrix is not");
   }
-  plan.format = chosen_format(tensor, plan.place.role, precision);
   const bool one_row = is_vector(plan.place.role);
   const std::uint64_t rows = elements / shape.back();
+  if (one_row && tensor.swapped) return refuse("a vector lies transposed");
   if ((one_row ? elements : rows) > std::numeric_limits<std::uint32_t>::max()) {
     return refuse("a tensor has too many rows");
   }
   lay_out(plan, shape, elements);
+  choose_format(plan, precision);
   const std::uint32_t unit = plan.layout == Layout::kTiles ? kTileRows : 1;
   if (stored_bytes(plan.format, plan.layout, unit, plan.cols) > kMaxPageBytes) {
     return refuse("a tensor's rows of " + std::to_string(plan.cols) + " elements exceed a page");
@@ -151,28 +150,6 @@ Result<std::vector<TensorPlan>> plan_tensors(std::span<const CheckpointTensor> t
            std::tie(b.place.group, b.place.rank, b.source->name);
   });
   return plans;
-}
-
-void store_rows(const TensorPlan& plan, std::uint32_t first, std::uint32_t count,
-                MutableByteView out) {
-  const std::uint32_t element_bytes = plan.source->format == Format::kF32 ? 4 : 2;
-  const std::size_t elements = std::size_t{count} * plan.cols;
-  Buffer raw(elements * element_bytes);
-  if (element_bytes == 4) {
-    gather<std::uint32_t>(plan, first, count, raw);
-  } else {
-    gather<std::uint16_t>(plan, first, count, raw);
-  }
-  if (plan.format != plan.source->format) {
-    std::vector<float> values(elements);
-    decode(plan.source->format, Layout::kRows, count, plan.cols, raw, values);
-    encode(plan.format, plan.layout, count, plan.cols, values, out);
-  } else if (plan.layout == Layout::kTiles) {
-    tile_elements(element_bytes, count, plan.cols, raw, out);
-  } else {
-    CHECK(out.size() == raw.size());
-    std::memcpy(out.data(), raw.data(), raw.size());
-  }
 }
 
 }  // namespace skein::internal

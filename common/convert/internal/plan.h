@@ -17,7 +17,8 @@ struct TensorPlan {
   Format format = Format::kF32;
   Layout layout = Layout::kRows;
   bool transposed = false;
-  std::uint32_t rows = 0;  // of the stored matrix
+  bool keeps_codes = false;  // packed weights that q8 holds exactly: codes and scales are copied
+  std::uint32_t rows = 0;    // of the stored matrix
   std::uint32_t cols = 0;
 };
 
@@ -31,8 +32,9 @@ Result<std::vector<TensorPlan>> plan_tensors(std::span<const CheckpointTensor> t
                                              Precision precision);
 
 // Rows [first, first + count) of the stored matrix, in their stored form. out.size() ==
-// stored_bytes(format, layout, count, cols); for kTiles `first` is a multiple of 16.
-void store_rows(const TensorPlan& plan, std::uint32_t first, std::uint32_t count,
-                MutableByteView out);
+// stored_bytes(format, layout, count, cols); for kTiles `first` is a multiple of 16. Packed tensors
+// are unpacked here, these rows only. Errc::kCorrupt: a weight is NaN or infinite.
+Result<void> store_rows(const TensorPlan& plan, std::uint32_t first, std::uint32_t count,
+                        MutableByteView out);
 
 }  // namespace skein::internal

@@ -31,22 +31,12 @@ TEST(RwkvCpp, GivesOfficialNamesShapesAndOrder) {
   EXPECT_EQ(as_text(read->tensors[3].data), "vvvv");
   const CheckpointTensor& lora = read->tensors[7];
   EXPECT_EQ(lora.shape, (std::vector<std::uint32_t>{3, 2}));
-  EXPECT_EQ(as_text(lora.data), "AaDdBbEeCcFf");
+  EXPECT_TRUE(lora.swapped);
+  EXPECT_EQ(as_text(lora.data), "AaBbCcDdEeFf");
   const CheckpointTensor& matrix = read->tensors[8];
   EXPECT_EQ(matrix.format, Format::kF16);
   EXPECT_EQ(matrix.shape, (std::vector<std::uint32_t>{2, 3}));
   EXPECT_EQ(as_text(matrix.data), "AaBbCcDdEeFf");
-}
-
-TEST(RwkvCpp, RelaidTensorsOutliveTheirCheckpoint) {
-  const std::string file = v7_file();
-  CheckpointTensor kept;
-  {
-    const auto read = read_checkpoint(as_bytes(file), "m.bin");
-    ASSERT_TRUE(read);
-    kept = read->tensors[7];
-  }
-  EXPECT_EQ(as_text(kept.data), "AaDdBbEeCcFf");
 }
 
 TEST(RwkvCpp, LeavesOlderVersionsAsTheyAre) {
@@ -85,15 +75,53 @@ TEST(RwkvCpp, UndoesWhatWasReadiedInOlderVersions) {
   EXPECT_NEAR(value(older->tensors[0], 1), 0.693147F, 1e-6);
 }
 
-TEST(RwkvCpp, NamesWhatComesLater) {
-  EXPECT_EQ(sentence(rwkv_cpp_header(101, 7)),
-            "the model is quantized as Q5_0, which comes later (m.bin, byte 20): use the FP32 or "
-            "FP16 file, and let Skein compress it");
-  const SampleTensor tensor{"w", {1}, Format::kF32, "1234"};
-  EXPECT_NE(sentence(rwkv_cpp_header() + rwkv_cpp_tensor(tensor, 9)).find("\"w\" is quantized"),
+TEST(RwkvCpp, RecomputedTensorsOutliveTheirCheckpoint) {
+  const std::string file =
+      rwkv_cpp_header() +
+      rwkv_cpp_tensor({"blocks.0.att.time_decay", {1}, Format::kF32, floats({-1})}, 0);
+  CheckpointTensor kept;
+  {
+    const auto read = read_checkpoint(as_bytes(file), "m.bin");
+    ASSERT_TRUE(read);
+    kept = read->tensors[0];
+  }
+  EXPECT_NEAR(load_le<float>(kept.data, 0), 0, 1e-6);
+}
+
+TEST(RwkvCpp, BlocksStayPackedInTheFile) {
+  const auto packing_of = [](std::uint32_t type, std::size_t bytes) {
+    const std::string file =
+        rwkv_cpp_header(101, type) +
+        rwkv_cpp_tensor({"w", {1, 32}, Format::kF32, std::string(bytes, 'a')}, type);
+    const auto read = read_checkpoint(as_bytes(file), "m.bin");
+    EXPECT_TRUE(read) << to_string(read.error());
+    return read ? name_of(read->tensors[0].packing) : "refused";
+  };
+  EXPECT_EQ(packing_of(2, 18), "Q4_0");
+  EXPECT_EQ(packing_of(3, 20), "Q4_1");
+  EXPECT_EQ(packing_of(7, 22), "Q5_0");
+  EXPECT_EQ(packing_of(8, 24), "Q5_1");
+  EXPECT_EQ(packing_of(9, 34), "Q8_0");
+}
+
+TEST(RwkvCpp, RefusesOldAndOddBlocks) {
+  EXPECT_EQ(sentence(rwkv_cpp_header(101, 5)),
+            "the model is quantized as Q4_2, which Skein does not read (m.bin, byte 20): use the "
+            "FP32 or FP16 file, and let Skein compress it");
+  EXPECT_NE(sentence(rwkv_cpp_header(100, 7)).find("in blocks of before May 2023"),
+            std::string::npos);
+  const SampleTensor block{"w", {1, 32}, Format::kF32, std::string(34, 'a')};
+  EXPECT_NE(sentence(rwkv_cpp_header(100) + rwkv_cpp_tensor(block, 9)).find("before May 2023"),
+            std::string::npos);
+  const SampleTensor part{"w", {2, 16}, Format::kF32, std::string(34, 'a')};
+  EXPECT_NE(sentence(rwkv_cpp_header() + rwkv_cpp_tensor(part, 9)).find("no whole blocks of Q8_0"),
+            std::string::npos);
+  EXPECT_NE(sentence(rwkv_cpp_header() + rwkv_cpp_tensor(block, 16)).find("\"w\" is quantized"),
             std::string::npos);
   EXPECT_NE(sentence(rwkv_cpp_header(102)).find("version 102 is unknown"), std::string::npos);
-  EXPECT_NE(sentence("GGUF\x03").find("later version of Skein"), std::string::npos);
+  const SampleTensor decay{"blocks.0.att.time_decay", {1, 32}, Format::kF32, std::string(34, 'a')};
+  EXPECT_NE(sentence(rwkv_cpp_header() + rwkv_cpp_tensor(decay, 9)).find("is not FP32"),
+            std::string::npos);
 }
 
 TEST(RwkvCpp, RefusesBadHeaders) {

@@ -12,6 +12,7 @@ namespace skein {
 namespace {
 
 using test::checkpoint_bytes;
+using test::official_bytes;
 using test::TinyCheckpoint;
 using test::TinyShapes;
 
@@ -30,7 +31,8 @@ void expect_lossless(const Checkpoint& checkpoint, PageSource& artifact) {
     ASSERT_NE(entry, nullptr) << tensor.name;
     EXPECT_EQ(entry->shape, tensor.shape) << tensor.name;
     EXPECT_EQ(entry->format, tensor.format) << tensor.name;
-    EXPECT_TRUE(std::ranges::equal(checkpoint_bytes(artifact, *entry), tensor.data)) << tensor.name;
+    EXPECT_TRUE(std::ranges::equal(checkpoint_bytes(artifact, *entry), official_bytes(tensor)))
+        << tensor.name;
   }
 }
 

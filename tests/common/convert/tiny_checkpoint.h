@@ -1,5 +1,5 @@
-// An RWKV-7 checkpoint in memory with random bits (every bit pattern, NaNs too), of any shapes; and
-// the way back from an artifact to a checkpoint tensor's bytes.
+// An RWKV-7 checkpoint in memory with random bits (every pattern but NaN and infinity), of any
+// shapes; and the way back from an artifact to a checkpoint tensor's bytes.
 #pragma once
 
 #include <deque>
@@ -60,7 +60,11 @@ class TinyCheckpoint {
  private:
   void append_element(Buffer& data) {
     if (shapes_.finite) return append_small(data);
-    const auto bits = static_cast<std::uint32_t>(random_());
+    auto bits = static_cast<std::uint32_t>(random_());
+    const std::uint32_t exponent = shapes_.format == Format::kF32   ? 0x7F800000U
+                                   : shapes_.format == Format::kF16 ? 0x7C00U
+                                                                    : 0x7F80U;
+    if ((bits & exponent) == exponent) bits &= ~exponent;
     if (shapes_.format == Format::kF32) return append_le(data, bits);
     append_le(data, static_cast<std::uint16_t>(bits));
   }
@@ -102,6 +106,17 @@ class TinyCheckpoint {
   std::deque<Buffer> bytes_;  // a deque: growing moves no buffer
 };
 
+// (rows, cols) -> (cols, rows) of elements of `size` bytes.
+inline Buffer transposed(ByteView matrix, std::size_t rows, std::size_t cols, std::size_t size) {
+  Buffer out(matrix.size());
+  for (std::size_t i = 0; i < rows; ++i) {
+    for (std::size_t j = 0; j < cols; ++j) {
+      std::memcpy(out.data() + (j * rows + i) * size, matrix.data() + (i * cols + j) * size, size);
+    }
+  }
+  return out;
+}
+
 // A stored (not q8) tensor's elements as the checkpoint had them, segment by segment.
 inline Buffer checkpoint_bytes(PageSource& pages, const TensorEntry& tensor) {
   const std::uint32_t size = tensor.format == Format::kF32 ? 4 : 2;
@@ -121,15 +136,16 @@ inline Buffer checkpoint_bytes(PageSource& pages, const TensorEntry& tensor) {
       std::memcpy(out.data(), stored.data(), out.size());
     }
   }
-  if (!tensor.transposed) return rows;
-  Buffer back(rows.size());
-  for (std::size_t i = 0; i < tensor.rows; ++i) {
-    for (std::size_t j = 0; j < tensor.cols; ++j) {
-      std::memcpy(back.data() + (j * tensor.rows + i) * size,
-                  rows.data() + (i * tensor.cols + j) * size, size);
-    }
-  }
-  return back;
+  return tensor.transposed ? transposed(rows, tensor.rows, tensor.cols, size) : rows;
+}
+
+// A plain tensor's elements in the order of its shape.
+inline Buffer official_bytes(const CheckpointTensor& tensor) {
+  CHECK(tensor.packing == Packing::kNone && tensor.doublings == 0);
+  if (!tensor.swapped) return to_buffer(tensor.data);
+  CHECK(tensor.shape.size() == 2);
+  return transposed(tensor.data, tensor.shape[1], tensor.shape[0],
+                    tensor.format == Format::kF32 ? 4 : 2);
 }
 
 }  // namespace skein::test

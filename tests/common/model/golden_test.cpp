@@ -114,6 +114,49 @@ TEST(Golden, OlderVersionsGiveTheLogitsOfTheFloat64Reference) {
   }
 }
 
+// Files of other tools, and whether some of their tensors stay q8: then activations lose bits too.
+struct Dialect {
+  const char* file;
+  const char* logits;
+  bool has_codes;
+};
+constexpr Dialect kDialects[] = {{"mini-hf.safetensors", "mini", false},
+                                 {"mini-bf16.gguf", "mini", false},
+                                 {"mini-blocks.gguf", "mini-blocks-gguf", true},
+                                 {"mini-blocks.bin", "mini-blocks-bin", true},
+                                 {"wide-k.gguf", "wide-k", false},
+                                 {"mini-v6.gguf", "mini-v6-gguf", true},
+                                 {"mini-v6-blocks.bin", "mini-v6-bin", true}};
+
+TEST(Golden, OtherDialectsGiveTheLogitsOfTheFloat64ReferenceOverTheirWeights) {
+  SerialParallel serial;
+  const auto tokens = parse_ids(test::golden_file("tiny-older.tokens"));
+  for (const Dialect& dialect : kDialects) {
+    const auto expected =
+        parse_logits<double>(test::golden_file(std::string(dialect.logits) + ".logits.f64"));
+    const Opened exact = open(test::golden_file(dialect.file), Precision::kF32);
+    ASSERT_EQ(expected.size(), tokens.size() * exact.model->config().vocab);
+    EXPECT_LE(difference(expected, all_logits(*exact.model, tokens, serial)), 1e-5) << dialect.file;
+    const Opened kept = open(test::golden_file(dialect.file), Precision::kKeep);
+    const double gap = difference(expected, all_logits(*kept.model, tokens, serial));
+    EXPECT_LE(gap, dialect.has_codes ? 0.1 : 1e-5) << dialect.file;
+  }
+}
+
+TEST(Golden, TheVocabularyOfAGgufFileIsTheWorldFilesOwn) {
+  const Buffer file = test::golden_file("mini-bf16.gguf");
+  const auto checkpoint = read_checkpoint(file, "test");
+  ASSERT_TRUE(checkpoint) << to_string(checkpoint.error());
+  const auto carried = Tokenizer::parse(checkpoint->vocabulary);
+  const Buffer world = test::golden_file("mini-vocab.txt");
+  const auto expected = Tokenizer::parse(as_text(world));
+  ASSERT_TRUE(carried && expected);
+  ASSERT_EQ((*carried)->largest_id(), (*expected)->largest_id());
+  for (TokenId id = 0; id <= (*expected)->largest_id(); ++id) {
+    EXPECT_EQ((*carried)->bytes_of(id), (*expected)->bytes_of(id)) << id;
+  }
+}
+
 TEST(Golden, QuantizedLogitsStayNear) {
   SerialParallel serial;
   const Opened opened = open(test::golden_file("tiny-128-bf16.safetensors"), Precision::kQ8);
@@ -165,6 +208,24 @@ TEST(Golden, RwkvCppsTinyModelsGiveTheirExpectedLogits) {
     const Opened opened = open(*file, Precision::kKeep);
     EXPECT_LE(difference(expected, all_logits(*opened.model, tokens, serial)), 1e-4) << model;
   }
+}
+
+// The expected logits are of the float32 forms: the gap is their quantization.
+TEST(Golden, RwkvCppsQuantizedModelsStayNear) {
+  const std::string folder = "models/rwkv.cpp-tiny/";
+  SerialParallel serial;
+  const std::vector<TokenId> tokens = {34, 105, 110};
+  const auto v6 = read_shared(folder + "tiny-rwkv-6v0-3m-Q5_1.bin");
+  const auto v5 = read_shared(folder + "tiny-rwkv-5v2-730K-Q5_0.bin");
+  if (!v6 || !v5) GTEST_SKIP() << needs_shared(folder);
+  const auto expected = parse_logits<float>(*read_shared(folder + "expected-logits-6v0-3m.bin"));
+  const Opened opened = open(*v6, Precision::kKeep);
+  EXPECT_LE(difference(expected, all_logits(*opened.model, tokens, serial)), 0.1);
+
+  // Codes kept as q8 are multiplied with quantized activations; the same weights as floats are not.
+  const std::vector<float> floats = all_logits(*open(*v5, Precision::kF32).model, tokens, serial);
+  const std::vector<double> exact(floats.begin(), floats.end());
+  EXPECT_LE(difference(exact, all_logits(*open(*v5, Precision::kKeep).model, tokens, serial)), 0.1);
 }
 
 TEST(Golden, TheReferenceModelGivesItsExpectedLogits) {

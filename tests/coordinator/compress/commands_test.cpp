@@ -54,6 +54,16 @@ TEST_F(CompressCommands, ImportKeepsEveryBitNameAndVocabulary) {
   EXPECT_EQ(bench_.read("a.skein"), bench_.read("b.skein"));
 }
 
+TEST_F(CompressCommands, ImportTakesTheVocabularyThatAGgufFileCarries) {
+  run({"import", bench_.golden("mini-bf16.gguf"), "-o", bench_.path("own.skein")});
+  EXPECT_EQ(open("own.skein")->manifest().tokenizer.kind, "rwkv-world");
+  run({"import", bench_.golden("mini-blocks.gguf"), "-o", bench_.path("none.skein")});
+  EXPECT_EQ(open("none.skein")->manifest().tokenizer.kind, "");
+  expect_refused(
+      {"import", bench_.golden("mini-bf16.gguf"), "-o", bench_.path("x"), "--vocab", vocabulary_},
+      3, "tiny-vocab.txt");
+}
+
 TEST_F(CompressCommands, CompressOfAnArtifactIsThatOfItsCheckpoint) {
   const std::string artifact = imported("a.skein");
   const auto told = run_json({"compress", artifact, "-o", bench_.path("q1.skein"), "--report",

@@ -41,10 +41,13 @@ TEST_F(BadInput, AFileOfAnotherKindIsNamed) {
 TEST_F(BadInput, ATruncatedFileIsNamed) {
   const Buffer checkpoint = test::golden_file("tiny-64-f32.safetensors");
   const Buffer binary = test::golden_file("tiny-64-fp16.bin");
+  const Buffer gguf = test::golden_file("mini-blocks.gguf");
   const Buffer artifact = bench_.read("tiny.skein");
   for (const std::size_t keep : {std::size_t{9}, std::size_t{1000}, std::size_t{100'000}}) {
     expect_refused({"inspect", cut("cut.safetensors", checkpoint, keep)}, 3, "cut.safetensors");
     expect_refused({"inspect", cut("cut.bin", binary, keep)}, 3, "cut.bin");
+    expect_refused({"inspect", cut("cut.gguf", gguf, std::min(keep, gguf.size() - 100))}, 3,
+                   "cut.gguf");
     expect_refused({"inspect", cut("cut.skein", artifact, keep)}, 3, "cut.skein");
     expect_refused({"verify", cut("cut.skein", artifact, keep)}, 3, "cut.skein");
   }
@@ -75,6 +78,26 @@ TEST_F(BadInput, AModelWithoutAVocabularyAsksForOne) {
   }
   expect_refused({"generate", checkpoint_, "-p", "a"}, 2, "--vocab");
   expect_refused({"logits", checkpoint_, "--prompt", "a"}, 2, "--vocab");
+}
+
+TEST_F(BadInput, AGgufFileWithoutAVocabularyAsksForOneAndOneWithItDoesNot) {
+  expect_refused({"tokenize", bench_.golden("mini-blocks.gguf")}, 2, "--vocab FILE");
+  EXPECT_EQ(run({"tokenize", bench_.golden("mini-bf16.gguf")}, "it's the ab\n"), "11 16 17 18 2\n");
+  const std::string other = bench_.write("ab.txt", as_bytes("1 'a' 1\n2 'b' 1\n"));
+  EXPECT_EQ(run({"tokenize", bench_.golden("mini-bf16.gguf"), "--vocab", other}, "ab"), "1 2\n");
+}
+
+TEST_F(BadInput, AWeightThatIsNoNumberIsNamedWithItsFile) {
+  Buffer file = test::golden_file("tiny-64-f32.safetensors");
+  store_le(MutableByteView(file), file.size() - 4, std::uint32_t{0x7FC00000});
+  const std::string path = bench_.write("nan.safetensors", file);
+  for (const char* command : {"inspect", "logits"}) {
+    std::vector<std::string> words = {command, path};
+    if (words.front() == "logits") words.insert(words.end(), {"--tokens", "1"});
+    expect_refused(words, 3, "a weight is NaN or infinite");
+    expect_refused(words, 3, "nan.safetensors");
+    expect_refused(words, 3, "head.weight");
+  }
 }
 
 TEST_F(BadInput, AVocabularyThatCannotBeReadOrIsAnotherModelsIsNamed) {

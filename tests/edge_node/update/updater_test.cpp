@@ -190,7 +190,7 @@ TEST_F(UpdaterTest, RefusesAManifestThatIsNotTheOneOffered) {
 }
 
 TEST_F(UpdaterTest, RefusesAModelThatDoesNotCompute) {
-  const auto broken = test::tuned_artifact(*base_, std::numeric_limits<float>::quiet_NaN());
+  const auto broken = test::tuned_artifact(*base_, std::numeric_limits<float>::max());
   const Digest artifact = coordinator_.publish(*broken, kKey);
   Device device(real_, folder_.path(), coordinator_);
   ASSERT_TRUE(device.take(offer(1, v1_)));

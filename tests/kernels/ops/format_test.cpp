@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <random>
 
 #include "tests/support/random_floats.h"
 
@@ -266,6 +267,25 @@ TEST(Format, StoredBytesMatchTheLayoutsInTheHeader) {
   EXPECT_EQ(stored_bytes(Format::kBf16, Layout::kRows, 3, 33), 3U * 66);
   EXPECT_EQ(stored_bytes(Format::kF32, Layout::kTiles, 1, 2), 16U * 8);
   for (const Format format : kFormats) EXPECT_NE(name_of(format), "unknown");
+}
+
+TEST(Format, CodesAndScalesThatExistAreQ8AsTheyAre) {
+  constexpr std::uint32_t kRows = 19;  // no whole number of tiles
+  constexpr std::uint32_t kCols = 96;
+  std::mt19937 random(8);
+  std::vector<std::int8_t> codes(std::size_t{kRows} * kCols);
+  for (std::int8_t& code : codes) code = static_cast<std::int8_t>(random() % 255 - 127);
+  std::vector<std::uint16_t> scales(codes.size() / kGroup);
+  for (std::uint16_t& scale : scales) scale = static_cast<std::uint16_t>(random() % 0x7C00);
+  for (const Layout layout : {Layout::kRows, Layout::kTiles}) {
+    Buffer stored(stored_bytes(Format::kQ8, layout, kRows, kCols));
+    place_q8(layout, kRows, kCols, codes, scales, stored);
+    std::vector<float> values(codes.size());
+    decode(Format::kQ8, layout, kRows, kCols, stored, values);
+    for (std::size_t i = 0; i < codes.size(); ++i) {
+      ASSERT_EQ(values[i], static_cast<float>(codes[i]) * widen_f16(scales[i / kGroup])) << i;
+    }
+  }
 }
 
 }  // namespace
