@@ -50,10 +50,11 @@ void lay_out(TensorPlan& plan, const std::vector<std::uint32_t>& shape, std::uin
 }
 
 // Whether the file's blocks are the stored rows' groups, and every code and scale one of q8's
-// (whose codes begin at -127).
+// (whose codes begin at -127). Of the two kinds that are multiplied with int8 activations anyway.
 bool q8_holds_exactly(const TensorPlan& plan) {
   const CheckpointTensor& tensor = *plan.source;
-  if (!is_matrix(plan.place.role) || !has_codes(tensor.packing)) return false;
+  const bool kept = tensor.packing == Packing::kQ8_0 || tensor.packing == Packing::kQ4_0;
+  if (!is_matrix(plan.place.role) || !kept) return false;
   if (plan.transposed != tensor.swapped || plan.cols % kGroup != 0) return false;
   const std::uint64_t groups = std::uint64_t{plan.rows} * plan.cols / kGroup;
   const bool can_fail = tensor.packing == Packing::kQ8_0 || tensor.doublings != 0;
