@@ -12,6 +12,7 @@ void add_model_commands(CLI::App& tool, Command& chosen) {
   tool::add_generate(tool, chosen);
   tool::add_chat(tool, chosen);
   tool::add_eval(tool, chosen);
+  tool::add_bench(tool, chosen);
 }
 
 }  // namespace skein

@@ -128,6 +128,30 @@ void encode_packed(const PackedShape& shape, std::span<const float> values, Muta
   }
 }
 
+void place_packed(Format format, Layout layout, std::uint32_t rows, std::uint32_t cols,
+                  std::span<const std::uint8_t> codes, std::span<const std::uint16_t> heads,
+                  MutableByteView out) {
+  CHECK(cols % kGroup == 0 && codes.size() == std::uint64_t{rows} * cols);
+  CHECK(heads.size() * kGroup == codes.size());
+  CHECK(out.size() == stored_bytes(format, layout, rows, cols));
+  std::ranges::fill(out, std::byte{0});
+  const PackedShape shape{packed_bits(format), layout, rows, cols};
+  for (std::size_t group = 0; group < heads.size(); ++group) {
+    const PackedGroup place(shape, group * kGroup / cols, group % (cols / kGroup));
+    store_le(out, place.head_at(), heads[group]);
+    for (std::size_t i = 0; i < kGroup; ++i) {
+      place.put(out.data(), i, codes[group * kGroup + i]);
+    }
+  }
+}
+
+std::uint16_t packed_head(float scale, unsigned zero) {
+  CHECK(scale > 0 && zero < 128);
+  const int steps = static_cast<int>(std::bit_cast<std::uint32_t>(scale) >> 19) - (127 - 24) * 16;
+  const int code = std::clamp(steps, 0, static_cast<int>(kPackedScales) - 1);
+  return head_of({static_cast<std::uint32_t>(code), static_cast<int>(zero)});
+}
+
 void decode_packed(const PackedShape& shape, ByteView stored, std::span<float> values) {
   const int step = packed_step(shape.bits);
   for (std::size_t row = 0; row < shape.rows; ++row) {

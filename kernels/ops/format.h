@@ -77,6 +77,13 @@ void decode(Format format, Layout layout, std::uint32_t rows, std::uint32_t cols
 void place_q8(Layout layout, std::uint32_t rows, std::uint32_t cols,
               std::span<const std::int8_t> codes, std::span<const std::uint16_t> scales,
               MutableByteView out);
+// The same for q6, q5 and q4: codes are u, heads as above.
+void place_packed(Format format, Layout layout, std::uint32_t rows, std::uint32_t cols,
+                  std::span<const std::uint8_t> codes, std::span<const std::uint16_t> heads,
+                  MutableByteView out);
+// The head whose scale is the largest not above `scale` (which is positive), with zero point
+// `zero`, 0 to 127.
+std::uint16_t packed_head(float scale, unsigned zero);
 // Rearranges raw elements (2 or 4 bytes each) between row-major and kTiles without touching a bit.
 void tile_elements(std::uint32_t element_bytes, std::uint32_t rows, std::uint32_t cols,
                    ByteView row_major, MutableByteView tiles);

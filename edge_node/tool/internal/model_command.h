@@ -52,5 +52,6 @@ void add_logits(CLI::App& tool, Command& chosen);
 void add_generate(CLI::App& tool, Command& chosen);
 void add_chat(CLI::App& tool, Command& chosen);
 void add_eval(CLI::App& tool, Command& chosen);
+void add_bench(CLI::App& tool, Command& chosen);
 
 }  // namespace skein::tool

@@ -1,0 +1,292 @@
+// skein bench: how fast a model runs here, beside how fast this machine reads memory.
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <iomanip>
+
+#include "edge_node/tool/internal/bandwidth.h"
+#include "edge_node/tool/internal/model_command.h"
+#include "edge_node/tool/internal/synthetic_model.h"
+#include "kernels/isa/isa.h"
+
+namespace skein::tool {
+namespace {
+
+struct BenchOptions : ModelOptions {
+  std::string synthetic;
+  std::string format = "q8";
+  double silent = 0.87;
+  std::uint32_t decode = 64, prefill = 512, repeats = 5, sessions = 0;
+};
+
+constexpr std::uint32_t kMostTokens = 1U << 16;
+constexpr int kSweeps = 3;
+
+// What the weights are, and what a token must read of them.
+struct WeightBytes {
+  std::uint64_t dense = 0;      // all matrices but the embedding, of which one row is read
+  std::uint64_t value_row = 0;  // a neuron's, in the channel mix
+};
+
+WeightBytes weigh(const Manifest& manifest) {
+  WeightBytes weights;
+  for (const TensorEntry& tensor : manifest.tensors) {
+    const bool looked_up = tensor.name == "emb.weight";
+    const std::uint64_t rows = looked_up ? 1 : tensor.rows;
+    weights.dense += stored_bytes(tensor.format, tensor.layout, rows, tensor.cols);
+    if (tensor.name.ends_with("ffn.value.weight")) {
+      weights.value_row = stored_bytes(tensor.format, tensor.layout, 1, tensor.cols);
+    }
+  }
+  return weights;
+}
+
+std::uint64_t peak_rss() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
+}
+
+double median(std::vector<double> values) {
+  if (values.empty()) return 0;
+  std::ranges::sort(values);
+  return values[values.size() / 2];
+}
+
+// The model, its pages and everything measured so far.
+class Bench {
+ public:
+  Bench(Env env, std::shared_ptr<BenchOptions> options) : env_(env), options_(std::move(options)) {}
+
+  Task<Result<void>> open();
+  Task<Result<void>> measure(Terminal& terminal);
+  boost::json::object report() const;
+
+ private:
+  Task<Result<double>> seconds_of(std::function<void()> work);
+  void run_sessions(std::uint32_t tokens);
+  TokenId token(std::size_t index) const {
+    return static_cast<TokenId>((index * 40503 + 17) % model().config().vocab);
+  }
+  const Model& model() const { return file_ ? file_->model() : *synthetic_; }
+  const Manifest& manifest() const { return file_ ? file_->manifest() : pages_->manifest(); }
+
+  Env env_;
+  std::shared_ptr<BenchOptions> options_;
+  std::unique_ptr<ModelFile> file_;
+  std::unique_ptr<PageSource> pages_;
+  std::unique_ptr<Model> synthetic_;
+  std::unique_ptr<Runner> runner_;
+  std::vector<RwkvState> states_;
+  std::vector<float> logits_;
+  std::vector<double> bandwidth_, decode_, prefill_, together_;
+  double load_s_ = 0;
+  std::uint64_t peak_rss_ = 0;
+  double zero_share_ = 0;
+};
+
+Result<Format> format_named(const std::string& name) {
+  for (const Format format : {Format::kF32, Format::kBf16, Format::kF16, Format::kQ8, Format::kQ6,
+                              Format::kQ5, Format::kQ4}) {
+    if (name_of(format) == name) return format;
+  }
+  return fail(Errc::kUsage, "there is no format '" + name.substr(0, 32) + "'", "--format",
+              "choose f32, bf16, f16, q8, q6, q5 or q4");
+}
+
+Task<Result<double>> Bench::seconds_of(std::function<void()> work) {
+  const Instant began = env_.clock.now();
+  co_await env_.compute.run(std::move(work), Duration::zero());
+  co_return std::chrono::duration<double>(env_.clock.now() - began).count();
+}
+
+Task<Result<void>> Bench::open() {
+  if (options_->model.path.empty() == options_->synthetic.empty()) {
+    co_return fail(Errc::kUsage, "one model is needed", "skein bench",
+                   "give MODEL or --synthetic SIZE");
+  }
+  const Instant began = env_.clock.now();
+  Instant made = began;
+  if (options_->synthetic.empty()) {
+    CO_TRY(file_, ModelFile::open(env_.disk, options_->model));
+  } else {
+    CO_TRY(const Format format, format_named(options_->format));
+    const SyntheticOptions wanted = {options_->synthetic, format, options_->silent};
+    auto make = [&]() -> Result<void> {
+      TRY(pages_, make_synthetic(wanted, env_.compute.parallel()));
+      return {};
+    };
+    CO_TRY_VOID(co_await on_compute(env_, make));
+    made = env_.clock.now();
+    CO_TRY(synthetic_, Model::open(*pages_));
+  }
+  runner_ = std::make_unique<Runner>(model(), env_.compute.parallel());
+  states_.assign(std::max(1U, options_->sessions), model().initial_state());
+  logits_.resize(states_.size() * model().config().vocab);
+  const std::span<float> first = std::span(logits_).first(model().config().vocab);
+  std::function<void()> step = [&, first] { runner_->step(token(0), states_[0], first); };
+  CO_TRY_VOID(co_await seconds_of(std::move(step)));
+  load_s_ = std::chrono::duration<double>(env_.clock.now() - made).count();
+  co_return Result<void>{};
+}
+
+// Every session goes on by `tokens`, one a pass.
+void Bench::run_sessions(std::uint32_t tokens) {
+  const std::size_t vocab = model().config().vocab;
+  std::vector<TokenId> ids(states_.size());
+  std::vector<Feed> feeds(states_.size());
+  for (std::uint32_t i = 0; i < tokens; ++i) {
+    for (std::size_t s = 0; s < states_.size(); ++s) {
+      ids[s] = token(i * states_.size() + s);
+      feeds[s] = {std::span(ids).subspan(s, 1), &states_[s],
+                  std::span(logits_).subspan(s * vocab, vocab)};
+    }
+    runner_->feed(feeds);
+  }
+}
+
+Task<Result<void>> Bench::measure(Terminal& terminal) {
+  const std::span<float> logits = std::span(logits_).first(model().config().vocab);
+  std::vector<TokenId> prompt(options_->prefill);
+  for (std::size_t i = 0; i < prompt.size(); ++i) prompt[i] = token(i);
+  const std::function<void()> decode = [&] {
+    for (std::uint32_t i = 0; i < options_->decode; ++i) {
+      runner_->step(token(i), states_[0], logits);
+    }
+  };
+  const std::function<void()> prefill = [&] {
+    const Feed feed = {prompt, &states_[0], logits};
+    runner_->feed(std::span(&feed, 1));
+  };
+  const std::function<void()> together = [&] { run_sessions(options_->decode); };
+  const auto rate_of = [](std::uint64_t tokens, double seconds) {
+    return static_cast<double>(tokens) / std::max(seconds, 1e-9);
+  };
+  std::unique_ptr<Bandwidth> memory;
+  for (std::uint32_t i = 0; i <= options_->repeats; ++i) {  // the first round only warms up
+    if (terminal.err_is_terminal) {
+      terminal.err << "\rround " << i << " of " << options_->repeats << std::flush;
+    }
+    const Runner::Counters before = runner_->counters();
+    CO_TRY(const double decode_s, co_await seconds_of(decode));
+    const Runner::Counters after = runner_->counters();
+    const std::uint64_t rows = after.value_rows_total - before.value_rows_total;
+    if (rows != 0) {
+      const std::uint64_t read = after.value_rows_read - before.value_rows_read;
+      zero_share_ = 1 - static_cast<double>(read) / static_cast<double>(rows);
+    }
+    CO_TRY(const double prefill_s, co_await seconds_of(prefill));
+    double together_s = 0;
+    if (options_->sessions > 0) {
+      CO_TRY(together_s, co_await seconds_of(together));
+    }
+    if (memory == nullptr) {
+      peak_rss_ = peak_rss();  // before the buffer that only measuring needs
+      memory = std::make_unique<Bandwidth>();
+      continue;
+    }
+    double sweep_s = 1e9;
+    for (int sweep = 0; sweep < kSweeps; ++sweep) {
+      std::function<void()> read = [&] { memory->sweep(env_.compute.parallel()); };
+      CO_TRY(const double seconds, co_await seconds_of(std::move(read)));
+      sweep_s = std::min(sweep_s, seconds);
+    }
+    bandwidth_.push_back(static_cast<double>(Bandwidth::kBytes) / sweep_s);
+    decode_.push_back(rate_of(options_->decode, decode_s));
+    prefill_.push_back(rate_of(options_->prefill, prefill_s));
+    if (options_->sessions > 0) {
+      together_.push_back(
+          rate_of(std::uint64_t{options_->decode} * options_->sessions, together_s));
+    }
+  }
+  if (terminal.err_is_terminal) terminal.err << "\n";
+  co_return Result<void>{};
+}
+
+boost::json::object Bench::report() const {
+  const WeightBytes weights = weigh(manifest());
+  const ModelConfig& config = model().config();
+  const double neurons = static_cast<double>(config.layers) * config.ffn_width;
+  const double silent_bytes = zero_share_ * neurons * static_cast<double>(weights.value_row);
+  const double touched = static_cast<double>(weights.dense) - silent_bytes;
+  const double decode = median(decode_);
+  const double bandwidth = median(bandwidth_);
+  boost::json::object out{
+      {"model", options_->synthetic.empty() ? options_->model.path : manifest().name},
+      {"isa", name_of(current_isa())},
+      {"threads", env_.compute.parallel().threads()},
+      {"decode_tokens_per_s", decode},
+      {"prefill_tokens_per_s", median(prefill_)},
+      {"bytes_touched_per_token", static_cast<std::uint64_t>(touched)},
+      {"dense_bytes_per_token", weights.dense},
+      {"read_bandwidth_bytes_per_s", bandwidth},
+      {"roofline_fraction", bandwidth > 0 ? decode * touched / bandwidth : 0},
+      {"peak_rss_bytes", peak_rss_},
+      {"load_s", load_s_},
+      {"page_hits", 0},
+      {"page_misses", 0},
+      {"bytes_read", 0},
+      {"stall_s", 0.0},
+      {"ffn_zero_share", zero_share_},
+      {"decode_runs", boost::json::array(decode_.begin(), decode_.end())},
+      {"prefill_runs", boost::json::array(prefill_.begin(), prefill_.end())},
+      {"bandwidth_runs", boost::json::array(bandwidth_.begin(), bandwidth_.end())}};
+  if (options_->sessions > 0) {
+    out["sessions"] = options_->sessions;
+    out["sessions_tokens_per_s"] = median(together_);
+    out["sessions_runs"] = boost::json::array(together_.begin(), together_.end());
+  }
+  return out;
+}
+
+void print_table(const boost::json::object& facts, std::ostream& out) {
+  for (const auto& [key, value] : facts) {
+    if (value.is_array()) continue;
+    out << std::left << std::setw(28) << std::string_view(key);
+    if (value.is_double()) {
+      out << std::fixed << std::setprecision(3) << value.as_double() << "\n";
+    } else if (value.is_string()) {
+      out << std::string_view(value.as_string()) << "\n";
+    } else {
+      out << value << "\n";
+    }
+  }
+}
+
+Task<Result<void>> bench(Env env, Terminal& terminal, std::shared_ptr<BenchOptions> options) {
+  Bench bench(env, options);
+  CO_TRY_VOID(co_await bench.open());
+  CO_TRY_VOID(co_await bench.measure(terminal));
+  const boost::json::object facts = bench.report();
+  options->json ? print(terminal, facts) : print_table(facts, terminal.out);
+  co_return Result<void>{};
+}
+
+}  // namespace
+
+void add_bench(CLI::App& tool, Command& chosen) {
+  auto options = std::make_shared<BenchOptions>();
+  CLI::App* command = add_model_command(
+      tool, chosen, "bench", "how fast a model runs here, and how fast memory is read", options);
+  command->get_option("MODEL")->required(false);
+  command->add_option("--synthetic", options->synthetic,
+                      "random weights of an official RWKV-7 shape: 0.1B, 0.4B, 1.5B or 2.9B");
+  command->add_option("--format", options->format, "of --synthetic: bf16, f16, q8, q6, q5, q4");
+  command
+      ->add_option("--ffn-sparsity", options->silent,
+                   "of --synthetic: share of exact zeros in the channel mix (default 0.87)")
+      ->check(CLI::Range(0.0, 0.99));
+  command->add_option("--decode", options->decode, "tokens a decoding run (default 64)")
+      ->check(CLI::Range(1U, kMostTokens));
+  command->add_option("--prefill", options->prefill, "tokens of the prompt (default 512, 0 = none)")
+      ->check(CLI::Range(0U, kMostTokens));
+  command->add_option("--sessions", options->sessions, "decode this many sessions together as well")
+      ->check(CLI::Range(0U, kMostRows));
+  command->add_option("--repeat", options->repeats, "runs, of which medians are told (default 5)")
+      ->check(CLI::Range(1U, 1000U));
+  command->callback([&chosen, options] {
+    chosen.run = [options](Env env, Terminal& terminal) { return bench(env, terminal, options); };
+  });
+}
+
+}  // namespace skein::tool
