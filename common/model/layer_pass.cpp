@@ -23,6 +23,8 @@ LayerPass::LayerPass(Workspace& workspace, Parallel& threads,
 
 namespace {
 
+constexpr std::uint32_t kMixColumns = 256;  // a task's share of a single row
+
 Span shift_state(RwkvState& state, LayerPass::Half half, LayerIndex layer) {
   return half == LayerPass::Half::kTimeMix ? state.time_mix_shift(layer)
                                            : state.channel_mix_shift(layer);
@@ -54,21 +56,32 @@ void LayerPass::end(Half half, LayerIndex layer) {
   }
 }
 
+void LayerPass::mix_columns(std::initializer_list<Mix> mixes, std::uint32_t row, Columns columns) {
+  const auto of = [&](auto&& all) { return all.subspan(columns.first, columns.count); };
+  const View previous(work.previous[row], work.normed.width());
+  for (const Mix& mix : mixes) {
+    shift_mix(of(work.normed.row(row)), of(previous), of(mix.mu), of(mix.to.row(row)));
+    if (mix.reader.is_quantized()) mix.to.quantize(row, columns.first, columns.count);
+  }
+}
+
+// A single row is cut into columns, so that all threads have something to do.
 void LayerPass::mix(std::initializer_list<Mix> mixes) {
   const std::uint32_t width = work.normed.width();
   for (const Mix& mix : mixes) mix.to.shape(rows_, width);
-  for_rows([&](std::uint32_t i) {
-    for (const Mix& mix : mixes) {
-      shift_mix(work.normed.row(i), View(work.previous[i], width), mix.mu, mix.to.row(i));
-      if (mix.reader.is_quantized()) mix.to.quantize(i);
-    }
+  if (rows_ > 1 || width < 2 * kMixColumns || mixes.size() < 3) {
+    for_rows([&](std::uint32_t i) { mix_columns(mixes, i, {0, width}); });
+    return;
+  }
+  for_tasks((width + kMixColumns - 1) / kMixColumns, [&](std::uint32_t task) {
+    const std::uint32_t first = task * kMixColumns;
+    mix_columns(mixes, 0, {first, std::min(kMixColumns, width - first)});
   });
 }
 
 void LayerPass::multiply(std::initializer_list<Multiply> products) {
-  constexpr std::size_t kMost = 8;
-  CHECK(products.size() <= kMost);
-  std::array<Product, kMost> all;
+  CHECK(products.size() <= kMostProducts);
+  std::array<Product, kMostProducts> all;
   std::size_t count = 0;
   for (const Multiply& product : products) {
     if (product.w.is_absent()) continue;
@@ -78,53 +91,36 @@ void LayerPass::multiply(std::initializer_list<Multiply> products) {
   matmul(std::span(all).first(count), parallel);
 }
 
-void LayerPass::multiply_part(const Multiply& product, std::uint32_t first, std::uint32_t count) {
-  CHECK(first % kTileRows == 0 && product.y.rows() == rows_);
-  const Product whole = {product.w.view(), product.x.view(), product.y.row(0).data()};
-  multiply_tiles(whole, first / kTileRows, (count + kTileRows - 1) / kTileRows);
+void LayerPass::multiply_one(const Multiply& product, const AfterTiles& finish) {
+  product.y.shape(rows_, product.w.rows());
+  const Product one = {product.w.view(), product.x.view(), product.y.row(0).data(), finish};
+  matmul(std::span(&one, 1), parallel);
 }
 
-// work.out = value relu(key x)^2, one round of tasks for each matrix.
-void LayerPass::fire_neurons(const ChannelMix& ffn) {
-  multiply({{ffn.key, work.in_k, work.h}});
-  for_rows([&](std::uint32_t i) { relu_squared_all(work.h.row(i)); });
-  const NeuronProduct product = {ffn.value.view(), work.h.row(0).data(), work.out.row(0).data(),
-                                 rows_};
+// work.out = value h
+void LayerPass::add_neurons(const NeuronMajor& value) {
+  const NeuronProduct product = {value.view(), work.h.row(0).data(), work.out.row(0).data(), rows_};
   work.counters.value_rows_read += neuron_matmul(product, parallel);
 }
 
-// The same for a single row, in one round: a task takes a block of neurons through both matrices,
-// fetching the value rows it will need while it still multiplies keys.
-void LayerPass::fire_neurons_of_one(const ChannelMix& ffn) {
-  const std::uint32_t width = ffn.value.cols();
-  const std::uint32_t neurons = ffn.value.rows();
-  const std::uint32_t blocks = neuron_blocks_of(neurons);
-  work.h.shape(1, neurons);
+// The same for a single row, whose tasks are blocks of neurons: long runs of memory.
+void LayerPass::add_neurons_of_one(const NeuronMajor& value) {
+  const std::uint32_t width = value.rows.cols();
+  const std::uint32_t blocks = neuron_blocks_of(value.rows.rows());
   if (work.shares.size() < std::size_t{blocks} * width) {
     work.shares.resize(std::size_t{blocks} * width);
   }
-  const MatrixView value = ffn.value.view();
+  const View h = work.h.row(0);
   for_tasks(blocks, [&](std::uint32_t block) {
-    const std::uint32_t first = block * kNeuronBlock;
-    const std::uint32_t count = std::min(kNeuronBlock, neurons - first);
-    const Span h = work.h.row(0).subspan(first, count);
-    for (std::uint32_t done = 0; done < count; done += kTileRows) {
-      const std::uint32_t some = std::min(kTileRows, count - done);
-      multiply_part({ffn.key, work.in_k, work.h}, first + done, some);
-      const Span fired = h.subspan(done, some);
-      relu_squared_all(fired);
-      prefetch_neurons(value, first + done, fired);
-    }
     float* const share = &work.shares[std::size_t{block} * width];
     std::fill_n(share, width, 0.0F);
-    add_neuron_block(value, block, h, {0, width}, share);
+    add_neuron_block(value.view(), block, h, share);
   });
   const Span out = work.out.row(0);
   std::ranges::fill(out, 0.0F);
   for (std::uint32_t block = 0; block < blocks; ++block) {
     add_to(out, View(work.shares).subspan(std::size_t{block} * width, width));
   }
-  const Span h = work.h.row(0);
   work.counters.value_rows_read +=
       h.size() - static_cast<std::uint64_t>(std::ranges::count(h, 0.0F));
 }
@@ -138,8 +134,22 @@ void LayerPass::channel_mix(const ChannelMix& ffn, Rows x) {
   } else {
     mix({{ffn.x_k, work.in_k, ffn.key}});
   }
-  rows_ == 1 ? fire_neurons_of_one(ffn) : fire_neurons(ffn);
-  work.counters.value_rows_total += std::uint64_t{rows_} * ffn.value.rows();
+  const bool dense = !ffn.dense_value.is_absent();
+  const bool codes = dense && ffn.dense_value.is_quantized();
+  work.h.shape(rows_, ffn.key.rows());
+  multiply_then({ffn.key, work.in_k, work.h},
+                [&](std::uint32_t row, std::uint32_t first, std::uint32_t count) {
+                  relu_squared_all(work.h.row(row).subspan(first, count));
+                  if (codes) work.h.quantize(row, first, count);
+                });
+  const std::uint64_t neurons = std::uint64_t{rows_} * work.h.width();
+  work.counters.value_rows_total += neurons;
+  if (dense) {
+    multiply({{ffn.dense_value, work.h, work.out}});
+    work.counters.value_rows_read += neurons;
+  } else {
+    rows_ == 1 ? add_neurons_of_one(ffn.value) : add_neurons(ffn.value);
+  }
   for_rows([&](std::uint32_t i) {
     const Span out = work.out.row(i);
     if (gated) {

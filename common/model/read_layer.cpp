@@ -17,6 +17,7 @@ struct LayerReader {
   Result<void> read(TimeMix6& mix);
   Result<void> read(TimeMix7& mix, bool first_layer);
   Result<void> read(ChannelMix& mix);
+  Result<void> read_value(ChannelMix& mix);
   Result<LayerWeights> layer(std::uint32_t index);
 
  private:
@@ -27,6 +28,16 @@ struct LayerReader {
   Result<void> read(Projections& projections);
   Result<Lora> lora(const std::string& down, const std::string& up);
 };
+
+// With bounds found in its rows: all of its pages are looked at.
+NeuronMajor neuron_major(Matrix rows) {
+  NeuronMajor out{std::move(rows), {}};
+  if (out.rows.is_quantized()) {
+    out.bounds.resize(out.rows.rows());
+    find_row_bounds(out.rows.view(), out.bounds);
+  }
+  return out;
+}
 
 Result<std::vector<float>> LayerReader::vector(const std::string& name) {
   return tensors.vector(block + name, config.width);
@@ -114,7 +125,7 @@ Result<void> LayerReader::read(TimeMix6& mix) {
   constexpr std::string_view kLetters = "wkvrg";
   for (std::uint32_t i = 0; i < kMixes; ++i) {
     TRY(mix.mix[i], vector(std::string("att.time_maa_") + kLetters[i]));
-    mix.mix_up[i] = ups.rows_of(i * (all / kMixes), all / kMixes);
+    mix.mix_up[i] = neuron_major(ups.rows_of(i * (all / kMixes), all / kMixes));
   }
   TRY(mix.decay, lora("att.time_decay_w1", "att.time_decay_w2"));
   TRY(mix.decay.bias, vector("att.time_decay"));
@@ -152,11 +163,27 @@ Result<void> LayerReader::read(TimeMix7& mix, bool first_layer) {
   return {};
 }
 
+Result<void> LayerReader::read_value(ChannelMix& mix) {
+  const std::string name = block + "ffn.value.weight";
+  if (tensors.layout_of(name) == Layout::kTiles) {
+    TRY(mix.dense_value, tensors.matrix(name, {Layout::kTiles, config.width, config.ffn_width}));
+    return {};
+  }
+  TRY(Matrix value, tensors.matrix(name, {Layout::kRows, config.ffn_width, config.width}));
+  const std::string bounds = block + std::string(kValueBounds);
+  if (!value.is_quantized() || !tensors.has(bounds)) {
+    mix.value = neuron_major(std::move(value));
+    return {};
+  }
+  mix.value.rows = std::move(value);
+  TRY(mix.value.bounds, tensors.vector(bounds, config.ffn_width));
+  return {};
+}
+
 Result<void> LayerReader::read(ChannelMix& mix) {
-  const MatrixShape ffn = {Layout::kTiles, config.ffn_width, config.width};
-  TRY(mix.key, tensors.matrix(block + "ffn.key.weight", ffn));
-  TRY(mix.value,
-      tensors.matrix(block + "ffn.value.weight", {Layout::kRows, config.ffn_width, config.width}));
+  TRY(mix.key,
+      tensors.matrix(block + "ffn.key.weight", {Layout::kTiles, config.ffn_width, config.width}));
+  TRY_VOID(read_value(mix));
   if (config.architecture == Architecture::kRwkv7) {
     TRY(mix.x_k, vector("ffn.x_k"));
     return {};

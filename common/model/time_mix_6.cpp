@@ -20,7 +20,7 @@ void find_mixes(LayerPass& pass, const TimeMix6& att) {
 // Token shift by mix_i + up_i low_i.
 void mix(LayerPass& pass, const TimeMix6& att, Mixed part, InputBuffer& to, const Matrix& reader) {
   Workspace& work = pass.work;
-  const std::uint32_t rank = att.mix_up[part].rows();
+  const std::uint32_t rank = att.mix_up[part].rows.rows();
   const std::uint32_t width = work.normed.width();
   work.mu.shape(pass.rows(), width);
   to.shape(pass.rows(), width);

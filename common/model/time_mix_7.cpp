@@ -4,14 +4,15 @@
 
 #include "common/model/internal/layer_pass.h"
 #include "kernels/ops/activations.h"
-#include "kernels/ops/norm.h"
 #include "kernels/ops/wkv.h"
 
 namespace skein {
 namespace {
 
-// Everything between the projections and the output: a task takes some heads, whose channels meet
-// no other head's until the output matrix.
+constexpr std::size_t kLineFloats = 16;  // of a cache line
+
+// Everything between the LoRAs and the output: a task takes some heads, whose channels meet no
+// other head's until the output matrix.
 class Heads {
  public:
   Heads(LayerPass& pass, const TimeMix7& att, const TimeMixing& mixing, HeadTasks tasks)
@@ -19,106 +20,102 @@ class Heads {
 
   void run(std::uint32_t task) const {
     const HeadTasks::Part part = tasks_.part(task);
-    raise_loras(part);
+    fetch(part);
     for (std::uint32_t row = 0; row < pass_.rows(); ++row) prepare(part, row);
-    for (std::uint32_t i = 0; i < part.heads; ++i) update_state(part.head + i);
+    for (std::uint32_t head = part.head; head < part.head + part.heads; ++head) {
+      update_state(head, head + 1 < tasks_.heads() ? state_of(0, head + 1) : nullptr);
+    }
     for (std::uint32_t row = 0; row < pass_.rows(); ++row) finish(part, row);
   }
 
  private:
-  struct Slice {
-    std::size_t first, count;
-    Span operator()(Span all) const { return all.subspan(first, count); }
-    View operator()(View all) const { return all.subspan(first, count); }
-    View operator()(const std::vector<float>& all) const { return View(all).subspan(first, count); }
-  };
-  static Slice slice_of(const HeadTasks::Part& part) { return {part.first, part.outputs}; }
-
-  void raise_loras(const HeadTasks::Part& part) const {
+  // The vectors that follow this task's channels: they come from memory or another core, a few
+  // lines each, too short for the hardware to see them coming.
+  void fetch(const HeadTasks::Part& part) const {
     Workspace& work = pass_.work;
-    const auto raise = [&](const Lora& lora, InputBuffer& low, RowBuffer& y) {
-      if (!lora.up.is_absent()) {
-        pass_.multiply_part({lora.up, low, y}, part.first, part.outputs);
-      }
+    const std::size_t from = std::size_t{part.first} + part.outputs;
+    const auto lines = [&](View all) {
+      const std::size_t to = std::min<std::size_t>(all.size(), from + part.outputs);
+      for (std::size_t i = from; i < to; i += kLineFloats) __builtin_prefetch(&all[i], 0, 2);
     };
-    raise(att_.w, work.low_w, work.w);
-    raise(att_.a, work.low_a, work.a);
-    raise(att_.v, work.low_v, work.gate);
-    raise(att_.g, work.low_g, work.g);
-  }
-
-  // v += (v_first - v) sigmoid(lora(x_v)); layer 0, which has no v-LoRA, sets v_first.
-  void mix_in_first_value(const Slice& of, std::uint32_t row) const {
-    const Span v = of(pass_.work.v.row(row));
-    const Span first = of(mixing_.v_first.row(row));
-    if (att_.v.up.is_absent()) {
-      std::ranges::copy(v, first.begin());
-      return;
+    for (const auto* vector : {&att_.w.bias, &att_.a.bias, &att_.v.bias, &att_.k_k, &att_.k_a,
+                               &att_.r_k, &att_.ln_x.weight, &att_.ln_x.bias}) {
+      lines(*vector);
     }
-    const Span gate = of(pass_.work.gate.row(row));
-    add_to(gate, of(att_.v.bias));
-    sigmoid_all(gate);
-    for (std::size_t i = 0; i < v.size(); ++i) v[i] += (first[i] - v[i]) * gate[i];
+    for (RowBuffer* rows : {&work.r, &work.k, &work.v, &work.w, &work.a, &work.gate, &work.g}) {
+      if (rows->rows() != 0) lines(rows->row(0));
+    }
   }
 
   // w, a, v; then kk = normalize(k k_k);  b = kk a;  k = k + k (a - 1) k_a
   void prepare(const HeadTasks::Part& part, std::uint32_t row) const {
     Workspace& work = pass_.work;
-    const Slice of = slice_of(part);
-    const Span w = of(work.w.row(row));
-    add_to(w, of(att_.w.bias));
-    decay_all(w);  // exp(-exp(-0.5) sigmoid(.))
-    const Span a = of(work.a.row(row));
-    add_to(a, of(att_.a.bias));
-    sigmoid_all(a);
-    mix_in_first_value(of, row);
-    const Span k = of(work.k.row(row)), kk = of(work.kk.row(row)), b = of(work.b.row(row));
-    const View k_k = of(att_.k_k), k_a = of(att_.k_a);
-    for (std::size_t i = 0; i < k.size(); ++i) kk[i] = k[i] * k_k[i];
-    normalize_groups(kk, part.heads);
-    for (std::size_t i = 0; i < k.size(); ++i) {
-      b[i] = kk[i] * a[i];
-      k[i] += k[i] * (a[i] - 1.0F) * k_a[i];
+    const std::size_t at = part.first;
+    const bool first_layer = att_.v.up.is_absent();
+    prepare_heads({.w = &work.w.row(row)[at],
+                   .w_bias = &att_.w.bias[at],
+                   .a = &work.a.row(row)[at],
+                   .a_bias = &att_.a.bias[at],
+                   .v = &work.v.row(row)[at],
+                   .v_first = &mixing_.v_first.row(row)[at],
+                   .gate = first_layer ? nullptr : &work.gate.row(row)[at],
+                   .gate_bias = first_layer ? nullptr : &att_.v.bias[at],
+                   .k = &work.k.row(row)[at],
+                   .kk = &work.kk.row(row)[at],
+                   .b = &work.b.row(row)[at],
+                   .k_k = &att_.k_k[at],
+                   .k_a = &att_.k_a[at],
+                   .count = part.outputs,
+                   .size = tasks_.size});
+  }
+
+  // y = S r, token after token of each sequence; meanwhile the next state comes from memory.
+  void update_state(std::uint32_t head, const float* after_last) const {
+    std::uint32_t row = 0;
+    for (std::size_t i = 0; i < pass_.sequences.size(); ++i) {
+      const bool last = i + 1 == pass_.sequences.size();
+      const float* const next = last ? after_last : state_of(i + 1, head);
+      for (const std::uint32_t end = row + pass_.sequences[i].rows; row < end; ++row) {
+        update_row(state_of(i, head), head, row, row + 1 == end ? next : nullptr);
+      }
     }
   }
 
-  // y = S r, token after token of each sequence.
-  void update_state(std::uint32_t head) const {
+  float* state_of(std::size_t sequence, std::uint32_t head) const {
+    const std::size_t floats = std::size_t{tasks_.size} * tasks_.size;
+    return &pass_.sequences[sequence].state->wkv(mixing_.layer)[head * floats];
+  }
+
+  void update_row(float* state, std::uint32_t head, std::uint32_t row, const float* next) const {
     Workspace& work = pass_.work;
     const std::size_t at = std::size_t{head} * tasks_.size;
-    std::uint32_t row = 0;
-    for (const SequenceRows& sequence : pass_.sequences) {
-      float* const state = &sequence.state->wkv(mixing_.layer)[at * tasks_.size];
-      for (const std::uint32_t end = row + sequence.rows; row < end; ++row) {
-        wkv({.state = state,
-             .r = &work.r.row(row)[at],
-             .w = &work.w.row(row)[at],
-             .k = &work.k.row(row)[at],
-             .v = &work.v.row(row)[at],
-             .kk = &work.kk.row(row)[at],
-             .b = &work.b.row(row)[at],
-             .y = &work.in_o.row(row)[at],
-             .size = tasks_.size});
-      }
-    }
+    wkv({.state = state,
+         .r = &work.r.row(row)[at],
+         .w = &work.w.row(row)[at],
+         .k = &work.k.row(row)[at],
+         .v = &work.v.row(row)[at],
+         .kk = &work.kk.row(row)[at],
+         .b = &work.b.row(row)[at],
+         .y = &work.in_o.row(row)[at],
+         .size = tasks_.size,
+         .soon = next});
   }
 
   // y = (group norm(y) + (sum over the head of r k r_k) v) g
   void finish(const HeadTasks::Part& part, std::uint32_t row) const {
     Workspace& work = pass_.work;
-    const Slice of = slice_of(part);
-    const Span y = of(work.in_o.row(row));
-    group_norm(y, part.heads, {of(att_.ln_x.weight), of(att_.ln_x.bias), kGroupNormEpsilon}, y);
-    const View r = of(work.r.row(row)), k = of(work.k.row(row)), v = of(work.v.row(row));
-    const View g = of(work.g.row(row)), r_k = of(att_.r_k);
-    const Span rk = of(work.kk.row(row));  // its use is over
-    for (std::size_t i = 0; i < rk.size(); ++i) rk[i] = r[i] * k[i];
-    for (std::size_t first = 0; first < rk.size(); first += tasks_.size) {
-      const float bonus =
-          ordered_dot(rk.subspan(first, tasks_.size), r_k.subspan(first, tasks_.size));
-      for (std::size_t i = first; i < first + tasks_.size; ++i) y[i] += bonus * v[i];
-    }
-    for (std::size_t i = 0; i < y.size(); ++i) y[i] *= g[i];
+    const std::size_t at = part.first;
+    finish_heads({.y = &work.in_o.row(row)[at],
+                  .r = &work.r.row(row)[at],
+                  .k = &work.k.row(row)[at],
+                  .v = &work.v.row(row)[at],
+                  .g = &work.g.row(row)[at],
+                  .r_k = &att_.r_k[at],
+                  .norm_weight = &att_.ln_x.weight[at],
+                  .norm_bias = &att_.ln_x.bias[at],
+                  .epsilon = kGroupNormEpsilon,
+                  .count = part.outputs,
+                  .size = tasks_.size});
     if (att_.output.is_quantized()) work.in_o.quantize(row, part.first, part.outputs);
   }
 
@@ -166,9 +163,12 @@ void time_mix(LayerPass& pass, const TimeMix7& att, const TimeMixing& mixing) {
                  {att.g.down, work.in_g, work.low_g}});
   activate_loras(pass, att);
   const ModelConfig& config = pass.sequences[0].state->config();
-  for (RowBuffer* buffer : {&work.w, &work.a, &work.gate, &work.g, &work.kk, &work.b}) {
-    buffer->shape(pass.rows(), config.width);
-  }
+  pass.multiply({{att.w.up, work.low_w, work.w},
+                 {att.a.up, work.low_a, work.a},
+                 {att.v.up, work.low_v, work.gate},
+                 {att.g.up, work.low_g, work.g}});
+  work.kk.shape(pass.rows(), config.width);
+  work.b.shape(pass.rows(), config.width);
   work.in_o.shape(pass.rows(), config.width);
   const HeadTasks tasks(config.heads, config.head_size);
   const Heads heads(pass, att, mixing, tasks);

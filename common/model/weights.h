@@ -10,7 +10,7 @@
 
 #include "common/artifact/model_config.h"
 #include "common/model/tokenizer.h"
-#include "kernels/ops/matmul.h"
+#include "kernels/ops/neurons.h"
 #include "kernels/ops/norm.h"
 
 namespace skein {
@@ -41,6 +41,13 @@ class Matrix {
   std::uint32_t rows_ = 0;
   std::uint32_t cols_ = 0;
   std::vector<RowBlock> blocks_;
+};
+
+// A matrix of which only the rows behind non-zeros are read: kRows, (neurons, outputs).
+struct NeuronMajor {
+  Matrix rows;
+  std::vector<float> bounds;  // of each row's scales, when it is quantized
+  NeuronMatrix view() const { return {rows.view(), bounds}; }
 };
 
 struct Norm {
@@ -83,7 +90,7 @@ struct TimeMix6 : Projections {
   std::vector<float> x_x;          // (width)
   Matrix mix_down;                 // (5 rank, width)
   std::vector<float> mix[kMixes];  // (width)
-  Matrix mix_up[kMixes];           // kRows: (rank, width), as the checkpoint has them
+  NeuronMajor mix_up[kMixes];      // (rank, width), as the checkpoint has them
   Lora decay;                      // its logarithm's logarithm, negated
   std::vector<float> bonus;        // (width)
   Matrix gate;                     // (width, width)
@@ -101,7 +108,10 @@ struct TimeMix7 : Projections {
 struct ChannelMix {
   std::vector<float> x_k;  // (width)
   Matrix key;              // (ffn_width, width)
-  Matrix value;            // neuron-major, kRows: (ffn_width, width)
+  // The value matrix, one of the two: neuron-major, of which only the rows of neurons that fired
+  // are read; or in tiles like any other, for models whose neurons are seldom silent.
+  NeuronMajor value;   // (ffn_width, width)
+  Matrix dense_value;  // (width, ffn_width)
   // The gate of versions 4 to 6; empty in RWKV-7.
   std::vector<float> x_r;  // (width)
   Matrix receptance;       // (width, width)
@@ -123,6 +133,10 @@ struct ModelWeights {
   std::unique_ptr<Tokenizer> tokenizer;
   std::string chat_template;
 };
+
+// Below "blocks.N.": (ffn_width), bounds of the channel-mix value rows' scales
+// (kernels/ops/neurons.h). Optional: without it they are found when a model opens.
+inline constexpr std::string_view kValueBounds = "ffn.value.bounds";
 
 inline constexpr float kLayerNormEpsilon = 1e-5F;
 inline constexpr float kGroupNormEpsilon = 64e-5F;

@@ -9,7 +9,9 @@
 
 namespace skein {
 
-struct Inputs;   // kernels/ops/matmul.h
+struct Inputs;  // kernels/ops/matmul.h
+struct HeadInputs;
+struct HeadOutputs;
 struct WkvHead;  // kernels/ops/wkv.h
 
 // Rows of a kRows matrix with what they are multiplied by: at most kNeuronBlock of them.
@@ -17,9 +19,14 @@ struct NeuronRows {
   const std::byte* const* rows = nullptr;  // each at its start
   const float* h = nullptr;
   std::uint32_t count = 0;
+  float largest = 0;            // q8 to q4: no |h * scale| is above it
   std::uint32_t row_cols = 0;   // outputs of a whole row: tells where its parts lie
   std::uint32_t first_col = 0;  // a multiple of 32
   std::uint32_t cols = 0;       // outputs wanted; whole groups, or up to the row's end
+  // Rows that will be wanted next, to be fetched meanwhile, and how many bytes of each.
+  const std::byte* const* soon = nullptr;
+  std::uint32_t soon_count = 0;
+  std::uint32_t soon_bytes = 0;
 };
 
 // Consecutive whole tiles times input vectors: y[i * y_stride + j] for vector i, output j.
@@ -39,6 +46,8 @@ struct KernelTable {
   using Quantize = void (*)(const float* x, std::uint32_t groups, std::int8_t* codes, float* scales,
                             std::int32_t* sums);
   using Wkv = void (*)(const WkvHead& head);  // head.size is a multiple of 16
+  using PrepareHeads = void (*)(const HeadInputs& in);
+  using FinishHeads = void (*)(const HeadOutputs& out);
   using Elementwise = void (*)(float* x, std::size_t count);
   // out = x + mix * (previous - x)
   using ShiftMix = void (*)(const float* x, const float* previous, const float* mix, float* out,
@@ -63,6 +72,8 @@ struct KernelTable {
   AddNeurons neurons_q4;
   Quantize quantize;
   Wkv wkv;
+  PrepareHeads prepare_heads;
+  FinishHeads finish_heads;
   Elementwise tanh_all;
   Elementwise sigmoid_all;
   Elementwise silu_all;

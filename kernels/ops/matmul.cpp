@@ -28,52 +28,78 @@ const RowBlock& block_of(const MatrixView& w, std::uint32_t row) {
   return *(after - 1);
 }
 
-// Whole tiles of one block, straight into y; a partly empty last tile goes through a buffer, input
-// by input.
-void multiply_in_block(const Product& product, const std::byte* data, std::uint32_t tile,
-                       std::uint32_t count, std::uint64_t tile_bytes) {
-  const MatrixView& w = product.w;
-  const KernelTable::Tiles kernel = tiles_kernel(current_kernels(), w.format);
-  const std::uint32_t whole = std::min(count, w.rows / kTileRows - tile);
-  float* const y = product.y + std::size_t{tile} * kTileRows;
-  if (whole != 0) kernel({data, whole, &product.x, y, w.rows});
-  if (whole == count) return;
-  for (std::uint32_t i = 0; i < product.x.rows; ++i) {
-    const Inputs one = product.x.row(i);
-    std::array<float, kTileRows> sums;
-    kernel({data + whole * tile_bytes, 1, &one, sums.data(), kTileRows});
-    float* const out = y + std::size_t{i} * w.rows + std::size_t{whole} * kTileRows;
-    std::copy_n(sums.data(), w.rows % kTileRows, out);
-  }
-}
-
 void check(const Product& product) {
   CHECK(product.w.layout == Layout::kTiles && product.w.cols == product.x.cols);
   const bool has_codes = product.x.codes != nullptr && product.x.scales != nullptr;
   CHECK(has_codes || !is_quantized(product.w.format));
 }
 
-std::uint32_t tiles_per_task(const Product& product) {
-  const std::uint64_t bytes = (tile_bytes_of(product.w) + 1) * product.x.rows;
-  return static_cast<std::uint32_t>(std::max<std::uint64_t>(1, kTaskBytes / bytes));
-}
+// A product with what every task of it needs to know.
+struct Cut {
+  Cut() = default;
+  explicit Cut(const Product& of)
+      : product(&of),
+        kernel(tiles_kernel(current_kernels(), of.w.format)),
+        tile_bytes(tile_bytes_of(of.w)) {
+    const std::uint64_t bytes = (tile_bytes + 1) * of.x.rows;
+    each = static_cast<std::uint32_t>(std::max<std::uint64_t>(1, kTaskBytes / bytes));
+    if (of.finish.run != nullptr) each = (each + 1) / 2 * 2;  // whole groups of outputs
+    tasks = (tiles_of(of.w) + each - 1) / each;
+  }
 
-std::uint32_t tasks_of(const Product& product) {
-  const std::uint32_t each = tiles_per_task(product);
-  return (tiles_of(product.w) + each - 1) / each;
-}
+  // Tiles [first, first + count), as far as there are any.
+  void multiply(std::uint32_t first, std::uint32_t count) const {
+    const std::uint32_t last = std::min(first + count, tiles_of(product->w));
+    for (std::uint32_t tile = first; tile < last;) {
+      const RowBlock& block = block_of(product->w, tile * kTileRows);
+      const std::uint32_t start = block.first_row / kTileRows;
+      const std::uint32_t held = (block.rows + kTileRows - 1) / kTileRows;
+      const std::uint32_t run = std::min(last, start + held) - tile;
+      multiply_in_block(block.data + (tile - start) * tile_bytes, tile, run);
+      tile += run;
+    }
+  }
+
+  // Whole tiles of one block, straight into y; a partly empty last tile goes through a buffer,
+  // input by input.
+  void multiply_in_block(const std::byte* data, std::uint32_t tile, std::uint32_t count) const {
+    const std::uint32_t rows = product->w.rows;
+    const std::uint32_t whole = std::min(count, rows / kTileRows - tile);
+    float* const y = product->y + std::size_t{tile} * kTileRows;
+    if (whole != 0) kernel({data, whole, &product->x, y, rows});
+    if (whole == count) return;
+    for (std::uint32_t i = 0; i < product->x.rows; ++i) {
+      const Inputs one = product->x.row(i);
+      std::array<float, kTileRows> sums;
+      kernel({data + whole * tile_bytes, 1, &one, sums.data(), kTileRows});
+      float* const out = y + std::size_t{i} * rows + std::size_t{whole} * kTileRows;
+      std::copy_n(sums.data(), rows % kTileRows, out);
+    }
+  }
+
+  void run(std::uint32_t task) const {
+    const std::uint32_t tile = task * each;
+    multiply(tile, each);
+    if (product->finish.run == nullptr) return;
+    const std::uint32_t first = tile * kTileRows;
+    const std::uint32_t count = std::min(each * kTileRows, product->w.rows - first);
+    product->finish.run(product->finish.context, first, count);
+  }
+
+  const Product* product = nullptr;
+  KernelTable::Tiles kernel = nullptr;
+  std::uint64_t tile_bytes = 0;
+  std::uint32_t each = 0;  // tiles a task
+  std::uint32_t tasks = 0;
+};
 
 struct MatmulJob {
-  std::span<const Product> products;
+  std::span<const Cut> cuts;
 
   void run(std::size_t task) const {
-    for (const Product& product : products) {
-      const std::uint32_t own = tasks_of(product);
-      if (task < own) {
-        const std::uint32_t each = tiles_per_task(product);
-        return multiply_tiles(product, static_cast<std::uint32_t>(task) * each, each);
-      }
-      task -= own;
+    for (const Cut& cut : cuts) {
+      if (task < cut.tasks) return cut.run(static_cast<std::uint32_t>(task));
+      task -= cut.tasks;
     }
   }
 };
@@ -105,27 +131,18 @@ void quantize_input(std::span<const float> x, const InputCodes& out) {
                    &out.sums[whole]);
 }
 
-void multiply_tiles(const Product& product, std::uint32_t first, std::uint32_t count) {
-  check(product);
-  const std::uint64_t tile_bytes = tile_bytes_of(product.w);
-  const std::uint32_t last = std::min(first + count, tiles_of(product.w));
-  for (std::uint32_t tile = first; tile < last;) {
-    const RowBlock& block = block_of(product.w, tile * kTileRows);
-    const std::uint32_t start = block.first_row / kTileRows;
-    const std::uint32_t held = (block.rows + kTileRows - 1) / kTileRows;
-    const std::uint32_t run = std::min(last, start + held) - tile;
-    multiply_in_block(product, block.data + (tile - start) * tile_bytes, tile, run, tile_bytes);
-    tile += run;
-  }
-}
-
 void matmul(std::span<const Product> products, Parallel& parallel) {
+  CHECK(products.size() <= kMostProducts);
+  std::array<Cut, kMostProducts> cuts;
+  std::size_t count = 0;
   std::size_t tasks = 0;
   for (const Product& product : products) {
     check(product);
-    tasks += product.x.rows == 0 ? 0 : tasks_of(product);
+    if (product.x.rows == 0) continue;
+    cuts[count] = Cut(product);
+    tasks += cuts[count++].tasks;
   }
-  MatmulJob job{products};
+  MatmulJob job{std::span(cuts).first(count)};
   run_tasks(parallel, tasks, job);
 }
 

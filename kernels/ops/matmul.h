@@ -56,19 +56,25 @@ struct InputCodes {
 };
 void quantize_input(std::span<const float> x, const InputCodes& out);
 
+// What is done with outputs [first, first + count) of every input as soon as they are there, on the
+// thread that made them. first is a multiple of 32.
+struct AfterTiles {
+  void (*run)(const void* context, std::uint32_t first, std::uint32_t count) = nullptr;
+  const void* context = nullptr;
+};
+
 // y[i] = W x[i] for a kTiles matrix: w.cols == x.cols; y holds x.rows vectors of w.rows floats, one
 // after another.
 struct Product {
   MatrixView w;
   Inputs x;
   float* y = nullptr;
+  AfterTiles finish = {};
 };
 
-// All of them, in one round of tasks.
+// All of them, at most kMostProducts, in one round of tasks.
+inline constexpr std::size_t kMostProducts = 8;
 void matmul(std::span<const Product> products, Parallel& parallel);
-// Outputs [16 * first, 16 * (first + count)) of one, on the calling thread. Tiles past the last one
-// are left out.
-void multiply_tiles(const Product& product, std::uint32_t first, std::uint32_t count);
 
 // One row of a kRows matrix as floats (embedding look-up, vectors).
 void read_row(Format format, std::uint32_t cols, const std::byte* row, std::span<float> out);

@@ -18,6 +18,16 @@
 
 namespace skein {
 
+float group_scale(Format format, const PackedShape& shape, const std::byte* row,
+                  std::size_t group) {
+  if (format != Format::kQ8) {
+    const PackedGroup place(shape, 0, group);
+    return packed_scale(scale_code_of(element_at<std::uint16_t>(row + place.head_at(), 0)));
+  }
+  const std::size_t groups = (shape.cols + kGroup - 1) / kGroup;
+  return widen_f16(element_at<std::uint16_t>(row + groups * kGroup, group));
+}
+
 GroupCodes group_codes(Format format, const PackedShape& shape, const std::byte* stored,
                        std::size_t row, std::size_t group) {
   GroupCodes out;
@@ -33,7 +43,7 @@ GroupCodes group_codes(Format format, const PackedShape& shape, const std::byte*
   }
   const std::size_t groups = (shape.cols + kGroup - 1) / kGroup;
   if (shape.layout == Layout::kRows) {
-    out.scale = widen_f16(element_at<std::uint16_t>(stored + groups * kGroup, group));
+    out.scale = group_scale(format, shape, stored, group);
     std::memcpy(out.codes, stored + group * kGroup, kGroup);
     return out;
   }

@@ -1,4 +1,5 @@
 // The one order of operations in a block of neurons (kernels/ops/neurons.h), spelled out.
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cmath>
@@ -28,31 +29,25 @@ void plain(const NeuronRows& neurons, float* y) {
   }
 }
 
-// What a row's codes in one group are multiplied by; what is no number counts as 0.
-std::int32_t multiplier(float term, float inverse) {
-  const float quotient = term * inverse;
-  const float steps = quotient == quotient ? quotient : 0.0F;
-  return static_cast<std::int32_t>(std::bit_cast<std::uint32_t>(steps + 12582912.0F) - 0x4B400000U);
+// What a row's codes in one group are multiplied by.
+std::int32_t multiplier(float scale, float factor) {
+  const float steps = scale * factor + 12582912.0F;  // the low bits are now the nearest integer
+  const std::uint32_t bits = std::bit_cast<std::uint32_t>(steps) - 0x4B400000U;
+  return std::clamp(static_cast<std::int32_t>(bits), -16256, 16256);
 }
 
 void add_group(const NeuronRows& neurons, Format format, std::size_t group, float* y,
                std::size_t outputs) {
   const PackedShape shape{packed_bits(format), Layout::kRows, 1, neurons.row_cols};
-  float largest = 0;
-  for (std::size_t i = 0; i < neurons.count; ++i) {
-    const GroupCodes w = group_codes(format, shape, neurons.rows[i], 0, group);
-    const float term = std::fabs(neurons.h[i] * w.scale);
-    largest = term > largest ? term : largest;
-  }
-  const float quotient = kMultiplierSteps / largest;
+  const float quotient = kMultiplierSteps / neurons.largest;
   const float inverse = quotient < std::numeric_limits<float>::infinity() ? quotient : 0.0F;
   std::array<std::int32_t, kGroup> sums{};
   for (std::size_t i = 0; i < neurons.count; ++i) {
     const GroupCodes w = group_codes(format, shape, neurons.rows[i], 0, group);
-    const std::int32_t m = multiplier(neurons.h[i] * w.scale, inverse);
+    const std::int32_t m = multiplier(w.scale, neurons.h[i] * inverse);
     for (std::size_t j = 0; j < kGroup; ++j) sums[j] += m * w.codes[j];
   }
-  const float step = largest / kMultiplierSteps;
+  const float step = neurons.largest / kMultiplierSteps;
   for (std::size_t j = 0; j < outputs; ++j) {
     const float share = static_cast<float>(sums[j]) * step;
     y[j] += share;

@@ -28,6 +28,16 @@ void wkv(const WkvHead& head) {
   head.size % kLanes == 0 ? current_kernels().wkv(head) : reference::wkv(head);
 }
 
+void prepare_heads(const HeadInputs& in) {
+  CHECK(in.size != 0 && in.count % in.size == 0);
+  current_kernels().prepare_heads(in);
+}
+
+void finish_heads(const HeadOutputs& out) {
+  CHECK(out.size != 0 && out.count % out.size == 0);
+  current_kernels().finish_heads(out);
+}
+
 void decay_wkv(const DecayHead& head) {
   const std::size_t size = head.size;
   const std::span<float> ru(head.y, size);  // scratch until y is known

@@ -12,6 +12,7 @@
 namespace skein {
 
 // All but state and y point at `size` floats that stay unchanged; nothing overlaps.
+// soon: the state that is updated next, to be fetched meanwhile (or null).
 struct WkvHead {
   float* state = nullptr;     // size * size
   const float* r = nullptr;   // receptance
@@ -22,9 +23,47 @@ struct WkvHead {
   const float* b = nullptr;   // kk * in-context learning rate
   float* y = nullptr;         // size
   std::uint32_t size = 0;
+  const float* soon = nullptr;  // size * size
 };
 
 void wkv(const WkvHead& head);
+
+// What RWKV-7 does to some whole heads' channels of one token before and after the state update, in
+// one go each. All point at `count` floats (heads * size); sums run over a head, in the order of
+// norm.h.
+struct HeadInputs {
+  float* w = nullptr;  // the LoRA's output without bias -> exp(-exp(-0.5) sigmoid(w + w_bias))
+  const float* w_bias = nullptr;
+  float* a = nullptr;  // -> sigmoid(a + a_bias)
+  const float* a_bias = nullptr;
+  float* v = nullptr;
+  float* v_first = nullptr;
+  float* gate = nullptr;  // null: v_first = v; else v += (v_first - v) sigmoid(gate + gate_bias)
+  const float* gate_bias = nullptr;
+  float* k = nullptr;   // -> k + k (a - 1) k_a
+  float* kk = nullptr;  // -> k k_k, each head of unit length
+  float* b = nullptr;   // -> kk a
+  const float* k_k = nullptr;
+  const float* k_a = nullptr;
+  std::uint32_t count = 0;
+  std::uint32_t size = 0;
+};
+void prepare_heads(const HeadInputs& in);
+
+struct HeadOutputs {
+  float* y = nullptr;  // -> (group norm(y) + (sum over the head of r k r_k) v) g
+  const float* r = nullptr;
+  const float* k = nullptr;
+  const float* v = nullptr;
+  const float* g = nullptr;
+  const float* r_k = nullptr;
+  const float* norm_weight = nullptr;
+  const float* norm_bias = nullptr;
+  float epsilon = 0;
+  std::uint32_t count = 0;
+  std::uint32_t size = 0;
+};
+void finish_heads(const HeadOutputs& out);
 
 // RWKV-5 and RWKV-6, one head: linear attention with decay and a bonus u for the token at hand.
 //   y = S r + (sum_j r_j u_j k_j) v       with the old S

@@ -93,12 +93,20 @@ inline std::vector<float> product(const StoredMatrix& w, const InputRows& x, Par
   return y;
 }
 
+inline std::vector<float> row_bounds(const MatrixView& w) {
+  if (!is_quantized(w.format)) return {};
+  std::vector<float> bounds(w.rows);
+  find_row_bounds(w, bounds);
+  return bounds;
+}
+
 // The sums over neurons for each vector of h.
 inline std::vector<float> neuron_sums(const StoredMatrix& w, std::span<const float> h,
                                       Parallel& parallel) {
   const auto rows = static_cast<std::uint32_t>(h.size() / w.view().rows);
   std::vector<float> y(std::size_t{rows} * w.view().cols, -1);
-  neuron_matmul({w.view(), h.data(), y.data(), rows}, parallel);
+  const std::vector<float> bounds = row_bounds(w.view());
+  neuron_matmul({{w.view(), bounds}, h.data(), y.data(), rows}, parallel);
   return y;
 }
 

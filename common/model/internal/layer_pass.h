@@ -57,9 +57,20 @@ class LayerPass {
     RowBuffer& y;
   };
   void multiply(std::initializer_list<Multiply> products);
-  // The same for outputs [first, first + count) of one, on this thread; y is shaped already.
-  // `first` is a multiple of 16.
-  void multiply_part(const Multiply& product, std::uint32_t first, std::uint32_t count);
+  // The same for one; then body(row, outputs first to first + count) for each row, in the task that
+  // made them.
+  template <class Body>
+  void multiply_then(const Multiply& product, Body body) {
+    struct Context {
+      Body& body;
+      std::uint32_t rows;
+    } context{body, rows_};
+    const auto run = [](const void* at, std::uint32_t first, std::uint32_t count) {
+      const auto& self = *static_cast<const Context*>(at);
+      for (std::uint32_t i = 0; i < self.rows; ++i) self.body(i, first, count);
+    };
+    multiply_one(product, {run, &context});
+  }
 
   // x += value relu(key x_k)^2, times sigmoid(receptance x_r) where there is that gate; reads only
   // the value rows of neurons that fired.
@@ -72,8 +83,10 @@ class LayerPass {
   std::span<const SequenceRows> sequences;
 
  private:
-  void fire_neurons(const ChannelMix& ffn);
-  void fire_neurons_of_one(const ChannelMix& ffn);
+  void multiply_one(const Multiply& product, const AfterTiles& finish);
+  void mix_columns(std::initializer_list<Mix> mixes, std::uint32_t row, Columns columns);
+  void add_neurons(const NeuronMajor& value);
+  void add_neurons_of_one(const NeuronMajor& value);
   std::uint32_t rows_;
 };
 
@@ -96,6 +109,7 @@ struct HeadTasks {
     std::uint32_t first, outputs;  // the same in channels
   };
   Part part(std::uint32_t task) const;
+  std::uint32_t heads() const { return heads_; }
   std::uint32_t count;
   std::uint32_t size;
 

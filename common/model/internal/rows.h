@@ -14,6 +14,12 @@ namespace skein {
 using Span = std::span<float>;
 using View = std::span<const float>;
 
+// Channels [first, first + count) of a row; first is a multiple of kGroup.
+struct Columns {
+  std::uint32_t first = 0;
+  std::uint32_t count = 0;
+};
+
 // A view of such rows.
 struct Rows {
   Span all;

@@ -19,6 +19,11 @@ std::string shape_text(std::uint64_t rows, std::uint64_t cols) {
 
 bool TensorReader::has(const std::string& name) const { return find(name).has_value(); }
 
+std::optional<Layout> TensorReader::layout_of(const std::string& name) const {
+  const auto found = find(name);
+  return found ? std::optional((*found)->layout) : std::nullopt;
+}
+
 Result<const TensorEntry*> TensorReader::find(const std::string& name) const {
   const auto& tensors = pages_.manifest().tensors;
   const auto found = std::ranges::find(tensors, name, &TensorEntry::name);

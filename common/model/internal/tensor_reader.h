@@ -2,6 +2,7 @@
 // Lives while a Model opens; one thread.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "common/artifact/page_source.h"
@@ -20,6 +21,7 @@ class TensorReader {
   explicit TensorReader(PageSource& pages) : pages_(pages) {}
 
   bool has(const std::string& name) const;
+  std::optional<Layout> layout_of(const std::string& name) const;  // nullopt: there is none
   Result<Matrix> matrix(const std::string& name, const MatrixShape& shape);
   // All elements of a kRows tensor in row order: `count` floats.
   Result<std::vector<float>> vector(const std::string& name, std::size_t count);

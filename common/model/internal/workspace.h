@@ -15,7 +15,7 @@ struct Workspace {
   InputBuffer in_r, in_w, in_k, in_v, in_a, in_g, in_o, in_x;  // (width)
   InputBuffer low_w, low_a, low_v, low_g;                      // between the matrices of the LoRAs
   RowBuffer r, w, k, v, a, g, kk, b, gate, y, out, mu;         // (width)
-  RowBuffer h;                                                 // (ffn_width)
+  InputBuffer h;                                               // (ffn_width)
   std::vector<float> shares;  // (blocks of neurons, width): decode's channel mix
   RowBuffer logits;           // (vocab): of several sessions
   Activation activation;      // for Runner::feed

@@ -20,6 +20,16 @@ Dense<float> matrix(const Matrix& stored) {
   return dense;
 }
 
+Dense<float> transposed(const Dense<float>& w) {
+  Dense<float> out{w.cols, w.rows, std::vector<float>(w.values.size())};
+  for (std::size_t row = 0; row < w.rows; ++row) {
+    for (std::size_t col = 0; col < w.cols; ++col) {
+      out.values[col * w.rows + row] = w.values[row * w.cols + col];
+    }
+  }
+  return out;
+}
+
 Dense<float> vector(const std::vector<float>& values) {
   return {1, static_cast<std::uint32_t>(values.size()), values};
 }
@@ -59,7 +69,9 @@ gradients::DenseLayer<float> layer(const LayerWeights& stored, bool first) {
   dense.heads_norm = norm(att.ln_x);
   dense.shift_channel = vector(stored.ffn.x_k);
   dense.channel_key = matrix(stored.ffn.key);
-  dense.channel_value = matrix(stored.ffn.value);
+  dense.channel_value = stored.ffn.dense_value.is_absent()
+                            ? matrix(stored.ffn.value.rows)
+                            : transposed(matrix(stored.ffn.dense_value));
   return dense;
 }
 

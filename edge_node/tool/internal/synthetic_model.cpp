@@ -14,6 +14,7 @@
 
 #include "common/base/check.h"
 #include "common/model/model.h"
+#include "common/model/weights.h"
 #include "edge_node/tool/internal/large_memory.h"
 
 namespace skein::tool {
@@ -31,6 +32,7 @@ constexpr Size kSizes[] = {{"0.1B", 12, 768, 64, 64, 32, 128},
 constexpr std::uint32_t kVocab = 65536;
 constexpr std::uint32_t kHeadSize = 64;
 constexpr float kBeta = 0.5F;
+constexpr double kSparse = 0.4;       // below this share of zeros, value matrices are dense ones
 constexpr double kSpread = 0.45;      // of how ready neurons are to fire, in standard deviations
 constexpr double kMixedNorm = 0.775;  // of z after token shift with a share of 0.5 and the rest
 
@@ -77,34 +79,49 @@ struct Matrix {
   bool transposed = false;
 };
 
-// Rounds to a grid of fixed steps: quick, and like trained weights for a clock.
+// The grid of fixed steps that a format's weights are rounded to: quick, and like trained weights
+// for a clock.
+struct FixedGrid {
+  FixedGrid(Format format, float sigma) {
+    if (format == Format::kQ8) {
+      steps = 127 / 4.2F;
+      head = narrow_f16(sigma / steps);
+      scale = widen_f16(head);
+      return;
+    }
+    const unsigned bits = format == Format::kQ6 ? 6 : format == Format::kQ5 ? 5 : 4;
+    most = static_cast<float>((1U << bits) - 1);
+    steps = most / (bits == 4 ? 5.4F : bits == 5 ? 6.4F : 7.2F);
+    const auto unit = static_cast<float>(128U >> bits);
+    scale = sigma / (steps * unit);  // not below what the head says
+    head = packed_head(scale, static_cast<unsigned>(most / 2 * unit));
+  }
+  float steps = 0;  // in a sigma
+  float most = 0;   // the largest code
+  float scale = 0;
+  std::uint16_t head = 0;
+};
+
 void store_rounded(Format format, const Matrix& matrix, const Segment& segment,
                    std::span<float> values, MutableByteView out) {
   if (!is_quantized(format)) {
     for (float& value : values) value *= matrix.sigma;
     return encode(format, matrix.layout, segment.rows, matrix.cols, values, out);
   }
-  const std::size_t groups = values.size() / kGroup;
+  const FixedGrid grid(format, matrix.sigma);
+  const std::vector<std::uint16_t> heads(values.size() / kGroup, grid.head);
   if (format == Format::kQ8) {
-    constexpr float kSteps = 127 / 4.2F;
     std::vector<std::int8_t> codes(values.size());
     for (std::size_t i = 0; i < values.size(); ++i) {
-      codes[i] = static_cast<std::int8_t>(std::clamp(values[i] * kSteps, -127.0F, 127.0F));
+      codes[i] = static_cast<std::int8_t>(std::clamp(values[i] * grid.steps, -127.0F, 127.0F));
     }
-    const std::vector<std::uint16_t> scales(groups, narrow_f16(matrix.sigma / kSteps));
-    return place_q8(matrix.layout, segment.rows, matrix.cols, codes, scales, out);
+    return place_q8(matrix.layout, segment.rows, matrix.cols, codes, heads, out);
   }
-  const unsigned bits = format == Format::kQ6 ? 6 : format == Format::kQ5 ? 5 : 4;
-  const auto most = static_cast<float>((1U << bits) - 1);
-  const float steps = most / (bits == 4 ? 5.4F : bits == 5 ? 6.4F : 7.2F);  // a sigma's
   std::vector<std::uint8_t> codes(values.size());
   for (std::size_t i = 0; i < values.size(); ++i) {
-    const float place = std::clamp(values[i] * steps + most / 2, 0.0F, most);
+    const float place = std::clamp(values[i] * grid.steps + grid.most / 2, 0.0F, grid.most);
     codes[i] = static_cast<std::uint8_t>(place + 0.5F);
   }
-  const auto unit = static_cast<float>(128U >> bits);
-  const auto zero = static_cast<unsigned>(most / 2 * unit);
-  const std::vector<std::uint16_t> heads(groups, packed_head(matrix.sigma / (steps * unit), zero));
   place_packed(format, matrix.layout, segment.rows, matrix.cols, codes, heads, out);
 }
 
@@ -115,7 +132,7 @@ float sign_of_channel(std::uint32_t channel) {
 class SyntheticModel final : public PageSource {
  public:
   SyntheticModel(const Size& size, const SyntheticOptions& options)
-      : size_(size), format_(options.format), signs_(size.width) {
+      : size_(size), format_(options.format), silent_(options.silent), signs_(size.width) {
     for (std::uint32_t i = 0; i < size.width; ++i) signs_[i] = sign_of_channel(i);
     threshold_ = options.silent <= 0
                      ? -20.0
@@ -176,6 +193,7 @@ class SyntheticModel final : public PageSource {
 
   Size size_;
   Format format_;
+  double silent_;
   double threshold_ = 0;
   Manifest manifest_;
   std::vector<float> signs_;
@@ -285,7 +303,14 @@ void SyntheticModel::add_layer(std::uint32_t index) {
   add_matrix({att + "output.weight", Layout::kTiles, width, width, sigma});
   add_vector(block + "ffn.x_k", 0.5F, 0.2F);
   add_matrix({block + "ffn.key.weight", Layout::kTiles, 4 * width, width, sigma, true});
+  if (silent_ < kSparse) {  // as the press lays out what would gain nothing by being skipped
+    add_matrix({block + "ffn.value.weight", Layout::kTiles, width, 4 * width, sigma});
+    return;
+  }
   add_matrix({block + "ffn.value.weight", Layout::kRows, 4 * width, width, sigma, false, true});
+  if (is_quantized(format_)) {
+    add_vector(block + std::string(kValueBounds), FixedGrid(format_, sigma).scale, 0, 4 * width);
+  }
 }
 
 Result<void> SyntheticModel::calibrate(double silent, Parallel& parallel) {

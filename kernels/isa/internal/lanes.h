@@ -81,6 +81,12 @@ SKEIN_INLINE float tree_max(F32 v) {
   return even > odd ? even : odd;
 }
 
+SKEIN_INLINE F32 joined(F32x4 a, F32x4 b, F32x4 c, F32x4 d) {
+  const F32x8 low = __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7);
+  const F32x8 high = __builtin_shufflevector(c, d, 0, 1, 2, 3, 4, 5, 6, 7);
+  return __builtin_shufflevector(low, high, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+}
+
 SKEIN_INLINE std::int32_t load_quad(const std::int8_t* codes) {
   std::int32_t quad;
   __builtin_memcpy(&quad, codes, sizeof quad);

@@ -14,6 +14,7 @@ namespace {
 #if defined(__AVX512VNNI__)
 
 constexpr std::size_t kCodeBytes = 64;
+constexpr std::size_t kPartsAtOnce = 2;  // halves of a group whose sums fit the registers
 using Codes = std::uint8_t __attribute__((vector_size(kCodeBytes)));
 using Sums = std::int32_t __attribute__((vector_size(kCodeBytes)));
 
@@ -58,6 +59,7 @@ SKEIN_INLINE Codes spread_bits(const char* words) {
 #elif defined(__AVX2__)
 
 constexpr std::size_t kCodeBytes = 32;
+constexpr std::size_t kPartsAtOnce = 1;
 using Codes = std::uint8_t __attribute__((vector_size(kCodeBytes)));
 using Sums = std::int32_t __attribute__((vector_size(kCodeBytes)));
 
@@ -101,6 +103,7 @@ SKEIN_INLINE Codes spread_bits(const char* words) {
 #elif defined(__ARM_NEON)
 
 constexpr std::size_t kCodeBytes = 32;
+constexpr std::size_t kPartsAtOnce = 1;
 using Codes = std::uint8_t __attribute__((vector_size(kCodeBytes)));
 using Sums = std::int32_t __attribute__((vector_size(kCodeBytes)));
 

@@ -27,14 +27,12 @@ struct Float16 {
   }
 };
 
-// Walks the inputs in runs of `most`, then 1 by 1.
-template <std::size_t most, class Some, class One>
-SKEIN_INLINE void for_inputs(std::size_t count, Some some, One one) {
-  std::size_t i = 0;
-  if constexpr (most > 1) {
-    for (; i + most <= count; i += most) some(i);
-  }
-  for (; i < count; ++i) one(i);
+// Calls some.template operator()<n>(first) for runs of n = most inputs, then half as many, and so
+// on down to single ones.
+template <std::size_t most, class Some>
+SKEIN_INLINE void for_inputs(std::size_t first, std::size_t count, Some some) {
+  for (; first + most <= count; first += most) some.template operator()<most>(first);
+  if constexpr (most > 1) for_inputs<most / 2>(first, count, some);
 }
 
 // One tile, inputs [first, first + kInputs): four sums each, by column modulo 4.
@@ -68,11 +66,20 @@ void plain_tiles(const TileProduct& product) {
   for (std::size_t t = 0; t < product.tile_count; ++t) {
     const char* const tile = static_cast<const char*>(product.tiles) + t * tile_bytes;
     float* const y = product.y + t * kLanes;
-    for_inputs<4>(
-        x.rows, [&](std::size_t i) { plain_tile<Kind, 4>(tile, x, i, y, product.y_stride); },
-        [&](std::size_t i) { plain_tile<Kind, 1>(tile, x, i, y, product.y_stride); });
+    for_inputs<4>(0, x.rows, [&]<std::size_t kInputs>(std::size_t first) {
+      plain_tile<Kind, kInputs>(tile, x, first, y, product.y_stride);
+    });
   }
 }
+
+// How many inputs' sums and a group's weights fit the registers.
+#if defined(__AVX512F__)
+constexpr std::size_t kInputsAtOnce = 8;
+#define SKEIN_UNROLL_INPUTS _Pragma("clang loop unroll(full)")
+#else
+constexpr std::size_t kInputsAtOnce = 4;
+#define SKEIN_UNROLL_INPUTS
+#endif
 
 // One tile, inputs [first, first + kInputs), group by group.
 template <unsigned bits, std::size_t kInputs>
@@ -90,6 +97,7 @@ SKEIN_INLINE void grouped_tile(const char* at, const Inputs& x, std::size_t firs
   }
   for (std::size_t group = 0; group < groups; ++group, at += Group<bits>::kBytes) {
     const Group<bits> w(at);
+    SKEIN_UNROLL_INPUTS
     for (std::size_t i = 0; i < kInputs; ++i) {
       const I32 dot = w.dot(codes[i] + group * 32, sums[i][group]);
       totals[i] += __builtin_convertvector(dot, F32) * (w.scales * scales[i][group]);
@@ -98,11 +106,23 @@ SKEIN_INLINE void grouped_tile(const char* at, const Inputs& x, std::size_t firs
   for (std::size_t i = 0; i < kInputs; ++i) store(y + (first + i) * y_stride, totals[i]);
 }
 
-#if defined(__AVX512F__)
-constexpr std::size_t kInputsAtOnce = 8;
-#else
-constexpr std::size_t kInputsAtOnce = 4;
-#endif
+// The same for a single input.
+template <unsigned bits>
+SKEIN_INLINE void grouped_tile_once(const char* at, const Inputs& x, std::size_t input, float* y,
+                                    std::size_t y_stride) {
+  const std::size_t groups = (x.cols + std::size_t{31}) / 32;
+  const std::int8_t* codes = x.codes + input * groups * 32;
+  const float* const scales = x.scales + input * groups;
+  const std::int32_t* const sums = x.sums + input * groups;
+  F32 total = {};
+  for (std::size_t group = 0; group < groups; ++group) {
+    const OneDot one = Group<bits>::dot_once(at, codes, sums[group]);
+    total += __builtin_convertvector(one.dot, F32) * (one.scales * scales[group]);
+    at += Group<bits>::kBytes;
+    codes += 32;
+  }
+  store(y + input * y_stride, total);
+}
 
 template <unsigned bits>
 void grouped_tiles(const TileProduct& product) {
@@ -111,10 +131,13 @@ void grouped_tiles(const TileProduct& product) {
   for (std::size_t t = 0; t < product.tile_count; ++t) {
     const char* const tile = static_cast<const char*>(product.tiles) + t * tile_bytes;
     float* const y = product.y + t * kLanes;
-    for_inputs<kInputsAtOnce>(
-        x.rows,
-        [&](std::size_t i) { grouped_tile<bits, kInputsAtOnce>(tile, x, i, y, product.y_stride); },
-        [&](std::size_t i) { grouped_tile<bits, 1>(tile, x, i, y, product.y_stride); });
+    for_inputs<kInputsAtOnce>(0, x.rows, [&]<std::size_t kInputs>(std::size_t first) {
+      if constexpr (kInputs == 1) {
+        grouped_tile_once<bits>(tile, x, first, y, product.y_stride);
+      } else {
+        grouped_tile<bits, kInputs>(tile, x, first, y, product.y_stride);
+      }
+    });
   }
 }
 

@@ -12,32 +12,13 @@
 #include "kernels/isa/internal/lanes.h"
 #include "kernels/isa/internal/neuron_kernels.h"
 #include "kernels/isa/internal/plain_neurons.h"
+#include "kernels/isa/internal/quantize.h"
 #include "kernels/isa/internal/tile_kernels.h"
 #include "kernels/isa/kernel_table.h"
 #include "kernels/ops/wkv.h"
 
 namespace skein {
 namespace {
-
-void quantize(const float* x, std::uint32_t groups, std::int8_t* codes, float* scales,
-              std::int32_t* sums) {
-  for (std::uint32_t group = 0; group < groups; ++group, x += 32, codes += 32) {
-    const F32 low = load<F32>(x);
-    const F32 high = load<F32>(x + kLanes);
-    const float largest = tree_max(larger(larger(F32{}, magnitude(low)), magnitude(high)));
-    const float inverse = 127.0F / largest;
-    const bool zero = !(largest > 0) || inverse == __builtin_inff();
-    scales[group] = zero ? 0.0F : largest / 127.0F;
-    I32 total = {};
-    for (std::size_t half = 0; half < 2; ++half) {
-      const F32 scaled = zero ? F32{} : (half == 0 ? low : high) * inverse;
-      const I32 code = between(rounded(scaled), -127, 127);
-      store(codes + half * kLanes, __builtin_convertvector(code, I8));
-      total += code;
-    }
-    sums[group] = __builtin_reduce_add(total);
-  }
-}
 
 // The sum over one row of state times `other`, in the order of norm.h.
 SKEIN_INLINE float dot_row(const float* row, const float* other, std::uint32_t size) {
@@ -50,6 +31,9 @@ SKEIN_INLINE float dot_row(const float* row, const float* other, std::uint32_t s
 void wkv(const WkvHead& head) {
   for (std::uint32_t i = 0; i < head.size; ++i) {
     float* const row = head.state + std::size_t{i} * head.size;
+    for (std::uint32_t j = 0; head.soon != nullptr && j < head.size; j += kLanes) {
+      __builtin_prefetch(head.soon + std::size_t{i} * head.size + j, 0, 2);
+    }
     const float removed = dot_row(row, head.kk, head.size);
     F32 lanes = {};
     for (std::uint32_t j = 0; j < head.size; j += kLanes) {
@@ -80,6 +64,8 @@ constexpr KernelTable kVectorKernels = {
     .neurons_q4 = add_grouped_neurons<4>,
     .quantize = quantize,
     .wkv = wkv,
+    .prepare_heads = prepare_heads,
+    .finish_heads = finish_heads,
     .tanh_all = tanh_all,
     .sigmoid_all = sigmoid_all,
     .silu_all = silu_all,

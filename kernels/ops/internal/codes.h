@@ -15,6 +15,8 @@ struct GroupCodes {
 
 // Of row `row` and group `group` of a matrix of `cols` columns whose storage starts at `stored`
 // (kRows: one row, row 0; kTiles: tiles).
+float group_scale(Format format, const PackedShape& shape, const std::byte* row,
+                  std::size_t group);  // of a kRows row
 GroupCodes group_codes(Format format, const PackedShape& shape, const std::byte* stored,
                        std::size_t row, std::size_t group);
 

@@ -265,7 +265,7 @@ TEST(SameBits, EveryFiniteHalfWidensAlike) {
     expect_same_bits([&] {
       const float h = 1;
       std::vector<float> y(65536);
-      neuron_matmul({w, &h, y.data(), 1}, serial);
+      neuron_matmul({{w, {}}, &h, y.data(), 1}, serial);
       return y;
     });
   }

@@ -46,6 +46,32 @@ TEST(Neurons, AreTheDoublePrecisionSumOverTheNonZeros) {
   }
 }
 
+TEST(Neurons, BoundsAreNotBelowAnyScaleAndClose) {
+  for (const Format format : {Format::kQ8, Format::kQ6, Format::kQ5, Format::kQ4}) {
+    const StoredMatrix w(format, Layout::kRows, 40, 200, 6, 7);
+    const std::vector<float> bounds = test::row_bounds(w.view());
+    for (std::size_t row = 0; row < 40; ++row) {
+      float largest = 0;
+      for (std::size_t j = 0; j < 200; ++j) {
+        largest = std::max(largest, std::fabs(w.values[row * 200 + j]));
+      }
+      EXPECT_GE(bounds[row] * 127, largest) << name_of(format);
+      EXPECT_LE(bounds[row] * 40, largest) << name_of(format);
+    }
+  }
+}
+
+// A bound that lies is harmless: the sums are wrong, and the same everywhere.
+TEST(Neurons, MultipliersStayInsideWhateverTheBoundsSay) {
+  SerialParallel serial;
+  const StoredMatrix w(Format::kQ8, Layout::kRows, 300, 64, 6);
+  const std::vector<float> h = sparse_hidden(300, 4);
+  const std::vector<float> bounds(300, 1e-9F);
+  std::vector<float> y(64);
+  neuron_matmul({{w.view(), bounds}, h.data(), y.data(), 1}, serial);
+  for (const float value : y) EXPECT_TRUE(std::isfinite(value));
+}
+
 TEST(Neurons, BehindAZeroAreNeverRead) {
   SerialParallel serial;
   StoredMatrix w(Format::kF32, Layout::kRows, 8, 64, 7);
@@ -56,7 +82,7 @@ TEST(Neurons, BehindAZeroAreNeverRead) {
     if (row != 2) store_le(w.bytes(), row * 256, poison);
   }
   std::vector<float> y(64);
-  EXPECT_EQ(neuron_matmul({w.view(), h.data(), y.data(), 1}, serial), 1U);
+  EXPECT_EQ(neuron_matmul({{w.view(), {}}, h.data(), y.data(), 1}, serial), 1U);
   for (const float value : y) EXPECT_FALSE(std::isnan(value));
 }
 
@@ -88,7 +114,8 @@ TEST(Neurons, OfQuantizedFormatsMayBeAddedInAnyOrderWithinABlock) {
     MatrixView view = w.view();
     view.blocks = blocks;
     std::vector<float> y(320);
-    neuron_matmul({view, h.data(), y.data(), 1}, serial);
+    const std::vector<float> bounds = test::row_bounds(view);
+    neuron_matmul({{view, bounds}, h.data(), y.data(), 1}, serial);
     EXPECT_EQ(y, expected) << name_of(format);
   }
 }
@@ -98,13 +125,12 @@ TEST(Neurons, BlocksAddUpToTheWholeProduct) {
   for (const Format format : kFormats) {
     const StoredMatrix w(format, Layout::kRows, 600, 96, 8);
     const std::vector<float> h = sparse_hidden(600, 2);
+    const std::vector<float> bounds = test::row_bounds(w.view());
     std::vector<float> sum(96, 0.0F);
     std::uint32_t read = 0;
     for (std::uint32_t block = 0; block < neuron_blocks_of(600); ++block) {
       std::vector<float> share(96, 0.0F);
-      const std::size_t from = std::size_t{block} * kNeuronBlock;
-      const auto part = std::span(h).subspan(from, std::min<std::size_t>(256, 600 - from));
-      read += add_neuron_block(w.view(), block, part, {0, 96}, share.data());
+      read += add_neuron_block({w.view(), bounds}, block, h, share.data());
       for (std::size_t j = 0; j < 96; ++j) sum[j] += share[j];
     }
     EXPECT_EQ(sum, neuron_sums(w, h, serial)) << name_of(format);
