@@ -10,6 +10,8 @@ namespace skein::fuzz {
 
 void artifact(ByteView input);
 void frame(ByteView input);
+void grammar(ByteView input);
+void json_schema(ByteView input);
 void manifest(ByteView input);
 void message(ByteView input);
 void pack(ByteView input);
@@ -28,6 +30,8 @@ struct Target {
 inline constexpr std::array kTargets = {
     Target{"artifact", artifact},
     Target{"frame", frame},
+    Target{"grammar", grammar},
+    Target{"json_schema", json_schema},
     Target{"manifest", manifest},
     Target{"message", message},
     Target{"pack", pack},

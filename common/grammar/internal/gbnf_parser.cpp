@@ -7,21 +7,18 @@
 #include <optional>
 
 #include "common/grammar/grammar.h"
+#include "common/grammar/internal/text_cursor.h"
 
 namespace skein::grammar {
 namespace {
 
-bool is_name_letter(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-         c == '_';
-}
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_name_letter(char c) { return is_letter(c) || is_digit(c) || c == '-' || c == '_'; }
 
 std::string quoted(std::string_view name) { return "\"" + std::string(name) + "\""; }
 
-class GbnfParser {
+class GbnfParser : private TextCursor {
  public:
-  explicit GbnfParser(std::string_view text) : text_(text) {}
+  explicit GbnfParser(std::string_view text) : TextCursor(text) {}
 
   Result<RuleSet> parse() {
     skip_blank(true);
@@ -31,14 +28,6 @@ class GbnfParser {
   }
 
  private:
-  bool at_end() const { return at_ == text_.size(); }
-  bool sees(char c) const { return !at_end() && text_[at_] == c; }
-  bool take(char c) {
-    if (!sees(c)) return false;
-    ++at_;
-    return true;
-  }
-
   std::string place(std::size_t at) const {
     const std::string_view before = text_.substr(0, at);
     const std::size_t line_start = before.rfind('\n') + 1;  // npos + 1 is 0
@@ -91,11 +80,10 @@ class GbnfParser {
       return bad(at_, "a rule begins with its name", "write: name ::= what it stands for");
     }
     skip_blank(false);
-    if (!text_.substr(at_).starts_with("::=")) {
+    if (!take("::=")) {
       return bad(at_, "no ::= after the rule name " + quoted(own_name),
                  "write: name ::= what it stands for");
     }
-    at_ += 3;
     skip_blank(true);
     TRY(const std::uint32_t number, rule_number(own_name, begin));
     if (rules_.rules[number].defined) {
@@ -195,7 +183,7 @@ class GbnfParser {
       const std::size_t at = at_;
       TRY(const std::uint32_t first, character(begin, "class", "]"));
       std::uint32_t last = first;
-      if (sees('-') && !text_.substr(at_).starts_with("-]")) {
+      if (sees('-') && !rest().starts_with("-]")) {
         ++at_;
         TRY(last, character(begin, "class", "]"));
       }
@@ -219,9 +207,8 @@ class GbnfParser {
     }
     const std::size_t at = at_;
     if (take('\\')) return escape(at);
-    const Utf8Character next = first_character(text_.substr(at_));
+    const Utf8Character next = take_character();
     if (!next.valid) return bad(at, "bytes that are no UTF-8", "save the grammar as UTF-8");
-    at_ += next.length;
     return next.code;
   }
 
@@ -326,8 +313,6 @@ class GbnfParser {
                "define it, or put it in double quotes if it is text");
   }
 
-  std::string_view text_;
-  std::size_t at_ = 0;
   RuleSet rules_;
   std::vector<std::size_t> mentioned_;  // where each rule's name stands first
 };
