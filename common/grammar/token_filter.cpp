@@ -135,11 +135,13 @@ Result<void> TokenFilter::fill(std::span<std::uint64_t> mask) {
   const auto allow = [&mask](TokenId id) { mask[id / 64] |= std::uint64_t{1} << (id % 64); };
   const TokenTrie::Node* const nodes = tokens_->nodes_.data();
   const std::size_t end = tokens_->nodes_.size() - 1;
+  State cut = StateTable::kDead;  // what last kept a token out for a limit's sake
   path_[0] = state_;
   for (std::size_t at = 0; at < end;) {
     const TokenTrie::Node& node = nodes[at];
     const State next = table_->next(path_[node.depth - 1U], node.byte);
     if (!StateTable::is_state(next)) {
+      if (next != StateTable::kDead) cut = next;
       at = node.behind;
       continue;
     }
@@ -151,8 +153,14 @@ Result<void> TokenFilter::fill(std::span<std::uint64_t> mask) {
                   "grammar", "use one in which fewer alternatives begin alike");
     }
   }
+  const auto nothing_allowed = [&mask] {
+    return std::ranges::all_of(mask, [](std::uint64_t word) { return word == 0; });
+  };
+  // The end of text only because of the grammar's own ambiguity would be no answer.
+  if (cut == StateTable::kStacks && nothing_allowed()) return grammar::refusal(cut, 0);
   if (table_->may_end(state_)) allow(tokens_->end_of_text_);
-  if (std::ranges::all_of(mask, [](std::uint64_t word) { return word == 0; })) {
+  if (nothing_allowed()) {
+    if (cut != StateTable::kDead) return grammar::refusal(cut, 0);
     return fail(Errc::kUnsupported, "no token of the vocabulary fits what the grammar wants next",
                 "grammar", "use a grammar whose text this model can write");
   }

@@ -130,8 +130,7 @@ class Compiler {
       case Expression::Kind::kSequence:
         return build_sequence(part.parts, from, to);
       case Expression::Kind::kChoice:
-        for (const Expression& each : part.parts) build(each, from, to);
-        return;
+        return build_choice(part.parts, from, to);
       case Expression::Kind::kRepeat:
         return build_repeat(part, from, to);
       case Expression::Kind::kRule:
@@ -146,6 +145,30 @@ class Compiler {
       const auto byte = static_cast<unsigned char>(text[i]);
       edges_.push_back({from, byte, byte, next});
       from = next;
+    }
+  }
+
+  // Texts that begin alike share nodes: a list of thousands of words is one way to read, not
+  // thousands.
+  void build_choice(const std::vector<Expression>& parts, NodeId from, NodeId to) {
+    std::map<std::pair<NodeId, unsigned char>, NodeId> beginnings;
+    for (const Expression& part : parts) {
+      if (part.kind != Expression::Kind::kText || part.text.empty()) {
+        build(part, from, to);
+        continue;
+      }
+      NodeId at = from;
+      for (const char letter : std::string_view(part.text).substr(0, part.text.size() - 1)) {
+        const auto byte = static_cast<unsigned char>(letter);
+        const auto [known, is_new] = beginnings.try_emplace({at, byte}, kNowhere);
+        if (is_new) {
+          known->second = new_node();
+          edges_.push_back({at, byte, byte, known->second});
+        }
+        at = known->second;
+      }
+      const auto last = static_cast<unsigned char>(part.text.back());
+      edges_.push_back({at, last, last, to});
     }
   }
 

@@ -32,8 +32,18 @@ class GbnfParser : private TextCursor {
     const std::string_view before = text_.substr(0, at);
     const std::size_t line_start = before.rfind('\n') + 1;  // npos + 1 is 0
     const auto is_lead = [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; };
-    return "line " + std::to_string(1 + std::ranges::count(before, '\n')) + ", column " +
+    return "line " + std::to_string(line_of(at)) + ", column " +
            std::to_string(1 + std::ranges::count_if(before.substr(line_start), is_lead));
+  }
+  // Lines are counted on from the place that was asked for last: every rule asks for its own.
+  std::ptrdiff_t line_of(std::size_t at) const {
+    if (at < counted_to_) {
+      counted_to_ = 0;
+      lines_ = 0;
+    }
+    lines_ += std::ranges::count(text_.substr(counted_to_, at - counted_to_), '\n');
+    counted_to_ = at;
+    return 1 + lines_;
   }
   tl::unexpected<Error> bad(std::size_t at, std::string what, std::string remedy) const {
     return fail(Errc::kCorrupt, std::move(what), place(at), std::move(remedy));
@@ -314,6 +324,8 @@ class GbnfParser : private TextCursor {
   }
 
   RuleSet rules_;
+  mutable std::size_t counted_to_ = 0;  // lines_ are those that end before
+  mutable std::ptrdiff_t lines_ = 0;
   std::vector<std::size_t> mentioned_;  // where each rule's name stands first
 };
 

@@ -1,18 +1,18 @@
 // JSON itself, and the string formats that schemas name, as GBNF. Private to the room.
 //
-// What a model could write for ever is bounded, so that an answer ends: blanks between two tokens
-// (one, or a line end and 40), digits of a number (16). A string holds whole characters only: \u
-// escapes of UTF-16 halves come in pairs.
+// What a model could write for ever is bounded, so that an answer ends: blanks (one, or a line end
+// and 20, and only where printers put them), digits of a number (16). A string holds whole
+// characters only: \u escapes of UTF-16 halves come in pairs.
 #pragma once
 
 namespace skein::grammar {
 
 inline constexpr char kJsonRules[] = R"gbnf(
 json-value ::= json-object | json-array | json-string | json-number | json-boolean | "null"
-json-object ::= "{" json-ws (json-member ("," json-ws json-member)*)? "}"
-json-member ::= json-string json-ws ":" json-ws json-value json-ws
-json-array ::= "[" json-ws (json-item ("," json-ws json-item)*)? "]"
-json-item ::= json-value json-ws
+json-object ::= "{" json-ws (json-member ("," json-ws json-member)* json-ws)? "}"
+json-member ::= json-string json-colon json-value
+json-colon ::= ":" " "?
+json-array ::= "[" json-ws (json-value ("," json-ws json-value)* json-ws)? "]"
 json-string ::= "\"" json-char* "\""
 json-char ::= json-plain | "\\" (["\\/bfnrt] | "u" json-code)
 json-plain ::= [^"\\\x00-\x1F]
@@ -21,7 +21,7 @@ json-code ::= [0-9a-cA-CefEF] hex{3} | [dD] [0-7] hex{2} |
 json-integer ::= "-"? ("0" | [1-9] [0-9]{0,15})
 json-number ::= json-integer ("." [0-9]{1,16})? ([eE] [-+]? [0-9]{1,2})?
 json-boolean ::= "true" | "false"
-json-ws ::= (" " | "\n" [ \t]{0,40})?
+json-ws ::= (" " | "\n" [ \t]{0,20})?
 hex ::= [0-9a-fA-F]
 
 format-date ::= "\"" date "\""

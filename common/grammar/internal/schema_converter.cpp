@@ -219,6 +219,10 @@ Result<std::vector<std::string>> SchemaConverter::types_of(const Object& schema,
     if (types.empty()) return no_schema(place, "\"type\" is an empty list");
     return types;
   }
+  const json::value* format = schema.if_contains("format");
+  const bool formatted = format != nullptr && format->is_string() &&
+                         rules_.by_name.contains("format-" + std::string(format->get_string()));
+  if (formatted) types.emplace_back("string");
   for (const auto& [keyword, type] : kImplied) {
     const bool is_new = std::ranges::find(types, type) == types.end();
     if (schema.contains(keyword) && is_new) types.emplace_back(type);

@@ -98,8 +98,11 @@ bool is_finite(const json::value& value) {
 }
 
 Place under(const Place& place, std::string_view key) {
+  constexpr std::size_t kMostShown = 200;
+  if (place.size() > kMostShown) return place;
   Place longer = place + "/";
-  for (const char c : key) longer += c == '~' ? "~0" : c == '/' ? "~1" : std::string(1, c);
+  for (const char c : key.substr(0, kMostShown))
+    longer += c == '~' ? "~0" : c == '/' ? "~1" : std::string(1, c);
   return longer;
 }
 

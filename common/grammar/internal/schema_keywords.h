@@ -13,7 +13,8 @@ namespace skein::grammar {
 
 namespace json = boost::json;
 
-// Where a value stands in the schema, as a JSON pointer: "#/properties/a".
+// Where a value stands in the schema, as a JSON pointer: "#/properties/a". A long one is cut: names
+// come from outside, and each rule has its place.
 using Place = std::string;
 Place under(const Place& place, std::string_view key);
 

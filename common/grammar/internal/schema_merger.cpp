@@ -7,15 +7,19 @@
 namespace skein::grammar {
 namespace {
 
+// Values, and long texts as several.
+constexpr std::size_t kTextOfValue = 32;
+
 std::uint64_t size_of(const json::value& value);
 std::uint64_t size_of(const json::object& object) {
   std::uint64_t size = 1;
-  for (const auto& [key, member] : object) size += size_of(member);
+  for (const auto& [key, member] : object) size += key.size() / kTextOfValue + size_of(member);
   return size;
 }
 std::uint64_t size_of(const json::value& value) {
   if (const auto* object = value.if_object()) return size_of(*object);
   std::uint64_t size = 1;
+  if (const auto* text = value.if_string()) size += text->size() / kTextOfValue;
   if (const auto* list = value.if_array()) {
     for (const json::value& item : *list) size += size_of(item);
   }
@@ -195,6 +199,14 @@ Result<void> SchemaMerger::merge_keyword(json::object& a, std::string_view key,
   }
   if (key == "required" && own->is_array() && b.is_array()) {
     for (const json::value& name : b.get_array()) own->get_array().push_back(name);
+    return {};
+  }
+  if (key == "enum" && own->is_array() && b.is_array()) {
+    json::array shared;
+    for (const json::value& value : own->get_array()) {
+      if (std::ranges::find(b.get_array(), value) != b.get_array().end()) shared.push_back(value);
+    }
+    *own = std::move(shared);
     return {};
   }
   if (key == "items") {

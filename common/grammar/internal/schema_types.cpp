@@ -10,6 +10,9 @@
 namespace skein::grammar {
 namespace {
 
+// A letter of a pattern, or of a name that others must differ from, becomes several expressions.
+constexpr std::uint64_t kWorkOfLetter = 8;
+
 std::string quoted(std::string_view keyword) { return "\"" + std::string(keyword) + "\""; }
 
 tl::unexpected<Error> nothing_fits(const Place& place, std::string_view least,
@@ -126,6 +129,7 @@ Result<Expression> SchemaConverter::convert_string(const Object& schema, const P
   if (pattern != nullptr) {
     if (!pattern->is_string()) return no_schema(place, "\"pattern\" must be a text");
     const std::string_view words = pattern->get_string();
+    TRY_VOID(merger_.spend(kWorkOfLetter * words.size(), place));
     return shared("pattern " + std::string(words), [&]() -> Result<Expression> {
       auto text = expression_of_pattern(words, json("char"));
       if (!text) {
@@ -186,7 +190,7 @@ Result<Expression> SchemaConverter::convert_array(const Object& schema, const Pl
     for (const json::value& each : first->get_array()) {
       const Place where = under(under(place, "prefixItems"), std::to_string(firsts.size()));
       TRY(Expression item, convert(each, where, depth + 1));
-      firsts.push_back(sequence_of({std::move(item), json("ws")}));
+      firsts.push_back(std::move(item));
     }
   }
   const auto count = static_cast<std::uint32_t>(firsts.size());
@@ -201,10 +205,10 @@ Result<Expression> SchemaConverter::convert_array(const Object& schema, const Pl
   // From the last to the first: what may follow each item.
   Expression rest = text_of("");
   if (more && counts.most > count) {
-    Expression item = json("item");
+    Expression item = json("value");
     if (items != nullptr) {
       TRY(Expression body, convert(*items, under(place, "items"), depth + 1));
-      item = as_rule(place, sequence_of({std::move(body), json("ws")}));
+      item = as_rule(place, std::move(body));
     }
     const std::uint32_t begun = count == 0 ? 1 : 0;  // the first has no comma before it
     const std::uint32_t least = std::max(counts.least, count + begun) - count - begun;
@@ -222,12 +226,11 @@ Result<Expression> SchemaConverter::convert_array(const Object& schema, const Pl
     if (i > counts.least) rest = repeat_of(std::move(rest), 0, 1);
     rest = as_rule(place, std::move(rest));
   }
-  return sequence_of({text_of("["), json("ws"), std::move(rest), text_of("]")});
+  return sequence_of({text_of("["), json("ws"), std::move(rest), json("ws"), text_of("]")});
 }
 
 Expression SchemaConverter::member_of(Expression name, Expression value) const {
-  return sequence_of(
-      {std::move(name), json("ws"), text_of(":"), json("ws"), std::move(value), json("ws")});
+  return sequence_of({std::move(name), json("colon"), std::move(value)});
 }
 
 Result<std::vector<SchemaConverter::Member>> SchemaConverter::members_of(const Object& schema,
@@ -273,7 +276,13 @@ Result<SchemaConverter::Further> SchemaConverter::further_of(const Object& schem
   const Place where = under(place, "additionalProperties");
   TRY(Expression value, convert(*further, where, depth + 1));
   const json::value* properties = schema.if_contains("properties");
-  Expression name = other_name(properties == nullptr ? nullptr : properties->if_object(), where);
+  const Object* named = properties == nullptr ? nullptr : properties->if_object();
+  if (named != nullptr) {
+    std::uint64_t letters = 0;
+    for (const auto& member : *named) letters += member.key().size();
+    TRY_VOID(merger_.spend(kWorkOfLetter * letters, where));
+  }
+  Expression name = other_name(named, where);
   return Further{true, as_rule(where, member_of(std::move(name), std::move(value)))};
 }
 
@@ -312,7 +321,8 @@ Expression SchemaConverter::object_of(std::vector<Member> members, const Further
     after = as_rule(place, sequence_of({std::move(with_comma), std::move(after)}));
   }
   if (may_be_empty) firsts.push_back(text_of(""));
-  return sequence_of({text_of("{"), json("ws"), choice_of(std::move(firsts)), text_of("}")});
+  return sequence_of(
+      {text_of("{"), json("ws"), choice_of(std::move(firsts)), json("ws"), text_of("}")});
 }
 
 // A name that is none of the properties', written without escapes: their letters as a tree, and a

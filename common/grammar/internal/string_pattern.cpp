@@ -39,13 +39,29 @@ std::uint32_t control_escape(char letter) {
   }
 }
 
-std::string json_escape(std::uint32_t code) {
-  constexpr std::string_view kShort = "\b\t\n\f\r\"\\";
-  constexpr std::string_view kLetters = "btnfr\"\\";
-  const std::size_t at = kShort.find(static_cast<char>(code));
-  if (at != std::string_view::npos) return std::string("\\") + kLetters[at];
-  constexpr char kHex[] = "0123456789abcdef";
-  return std::string("\\u00") + kHex[code >> 4] + kHex[code & 15];
+constexpr std::string_view kEscaped = "\b\t\n\f\r\"\\";
+constexpr std::string_view kEscapeLetters = "btnfr\"\\";
+
+bool is_plain(std::uint32_t code) { return code >= 0x20 && code != '"' && code != '\\'; }
+
+// The escapes of `codes`, none of which is plain: \n and its like, \u00XX for what has none.
+Expression json_escapes(const std::vector<std::uint32_t>& codes) {
+  Ranges letters;
+  Ranges low_digits[2];  // of \u000X and \u001X
+  for (const std::uint32_t code : codes) {
+    const std::size_t at = kEscaped.find(static_cast<char>(code));
+    const auto letter = static_cast<std::uint32_t>(
+        at != std::string_view::npos ? kEscapeLetters[at] : "0123456789abcdef"[code % 16]);
+    (at != std::string_view::npos ? letters : low_digits[code / 16]).push_back({letter, letter});
+  }
+  std::vector<Expression> choices;
+  if (!letters.empty()) choices.push_back(class_of(std::move(letters)));
+  for (std::size_t high = 0; high < 2; ++high) {
+    if (low_digits[high].empty()) continue;
+    choices.push_back(
+        sequence_of({text_of(high == 0 ? "u000" : "u001"), class_of(low_digits[high])}));
+  }
+  return sequence_of({text_of("\\"), choice_of(std::move(choices))});
 }
 
 class PatternParser : private TextCursor {
@@ -274,21 +290,22 @@ class PatternParser : private TextCursor {
 }  // namespace
 
 Expression json_character(std::vector<CodeRange> ranges) {
-  std::vector<Expression> choices;
+  std::vector<std::uint32_t> escaped;
   Ranges plain;
   for (const CodeRange& range : sorted_ranges(std::move(ranges))) {
-    for (std::uint32_t code = range.first; code <= range.last && code <= '\\'; ++code) {
-      if (code >= 0x20 && code != '"' && code != '\\') {
+    std::uint32_t code = range.first;
+    for (; code <= range.last && code <= '\\'; ++code) {
+      if (is_plain(code)) {
         plain.push_back({code, code});
       } else {
-        choices.push_back(text_of(json_escape(code)));
+        escaped.push_back(code);
       }
     }
-    if (range.last > '\\')
-      plain.push_back({std::max<std::uint32_t>(range.first, '\\' + 1), range.last});
+    if (code <= range.last) plain.push_back({code, range.last});
   }
-  Expression plain_ones = class_of(std::move(plain));
-  if (!plain_ones.ranges.empty()) choices.push_back(std::move(plain_ones));
+  std::vector<Expression> choices;
+  if (!plain.empty()) choices.push_back(class_of(std::move(plain)));
+  if (!escaped.empty()) choices.push_back(json_escapes(escaped));
   return choice_of(std::move(choices));
 }
 

@@ -93,6 +93,7 @@ TEST(JsonSchemaRefusals, WhatIsNoSchema) {
       {R"({"type":"integer","minimum":3,"maximum":2})", kCorrupt, "leave nothing", "#"},
       {R"({"type":"integer","minimum":0.1,"maximum":0.9})", kCorrupt, "leave nothing", "#"},
       {R"({"type":"number","exclusiveMinimum":1,"maximum":1})", kCorrupt, "leave nothing", "#"},
+      {R"({"allOf":[{"enum":["a"]},{"enum":["b"]}]})", kCorrupt, "no value fits", "#"},
       {R"({"allOf":[{"type":"string"},{"type":"null"}]})", kCorrupt, "no type fits", "#"},
       {R"({"$ref":"#"})", kCorrupt, "begins with itself", "JSON schema"},
       {R"({"anyOf":[{"$ref":"#"},{"type":"null"}]})", kCorrupt, "begins with itself", "JSON"},
@@ -151,6 +152,14 @@ TEST(JsonSchemaRefusals, PatternsThatAreNotRead) {
   }
 }
 
+TEST(JsonSchemaRefusals, LongNamesAreCutWhereTheyAreShown) {
+  const std::string name(5000, 'n');
+  const auto refused =
+      grammar_of_schema(R"({"properties":{")" + name + R"(":{"properties":{"b":{"not":{}}}}}})");
+  ASSERT_FALSE(refused);
+  EXPECT_LT(refused.error().where.size(), 300U);
+}
+
 TEST(JsonSchemaRefusals, LimitsAreReachedAndNamed) {
   std::string deep = "{}";
   for (std::size_t i = 0; i < kMaxSchemaDepth; ++i) deep = R"({"items":)" + deep + "}";
@@ -165,6 +174,8 @@ TEST(JsonSchemaRefusals, LimitsAreReachedAndNamed) {
     strings += (i == 0 ? "" : ",") + std::string(R"("p)") + std::to_string(i) +
                R"(":{"maxLength":)" + std::to_string(10000 + i) + "}";
   }
+  std::string alternatives = "{}";
+  for (int i = 0; i < 1000; ++i) alternatives += ",{}";
   const std::string groups = std::string(101, '(') + "a" + std::string(101, ')');
   constexpr Errc kUnsupported = Errc::kUnsupported;
   expect_refused({
@@ -173,6 +184,12 @@ TEST(JsonSchemaRefusals, LimitsAreReachedAndNamed) {
       {many, kUnsupported, "200000 values", "#"},
       {R"({"properties":{)" + strings + "}}", kUnsupported, "too large", "JSON schema"},
       {R"({"pattern":")" + groups + "\"}", kUnsupported, "nested deeper", "#/pattern"},
+      {R"({"properties":{"p":{"pattern":")" + std::string(30000, 'a') + "\"}}}", kUnsupported,
+       "200000 values", "#/properties/p"},
+      {R"({"additionalProperties":{},"properties":{")" + std::string(30000, 'a') + R"(":{}}})",
+       kUnsupported, "200000 values", "#/additionalProperties"},
+      {R"({"enum":[")" + std::string(100000, 'x') + R"("],"anyOf":[)" + alternatives + "]}",
+       kUnsupported, "200000 values", "#"},
       {R"({"type":"string","minLength":16385})", kUnsupported, "16384", "#"},
       {R"({"allOf":[{"$ref":"#"},{"type":"null"}]})", kUnsupported, "without end", "#"},
       {R"({"$ref":"#/$defs/a","$defs":{"a":{"properties":{"b":{"$ref":"#/$defs/a",

@@ -43,8 +43,8 @@ TEST(JsonSchema, TypesAndAnyValue) {
       {"true", {"1", "[true]"}, {""}},
       {R"({"type":"object"})",
        {"{}", "{ }", R"({"a":1,"b":{"c":[]}})", "{\n  \"a\": null\n}"},
-       {"[]", R"({"a"})", R"({"a":1,})", R"({,"a":1})", "{}}", "{  }"}},
-      {R"({"type":"array"})", {"[]", "[1,\"a\",[]]"}, {"{}", "[,]", "[1 2]"}},
+       {"[]", R"({"a"})", R"({"a":1,})", R"({,"a":1})", "{}}", "{  }", R"({"a" :1})"}},
+      {R"({"type":"array"})", {"[]", "[1,\"a\",[]]", "[\n  1\n]"}, {"{}", "[,]", "[1 2]"}},
       {R"({"title":"t","description":"d","default":1,"x-own":{},"$schema":"s","type":"null"})",
        {"null"},
        {}},
@@ -61,6 +61,17 @@ TEST(JsonSchema, ValuesListedOneByOne) {
       {R"({"type":["integer","null"],"enum":["a",1,1.5,null]})", {"1", "null"}, {"1.5", R"("a")"}},
       {R"({"const":5,"enum":[4,5]})", {"5"}, {"4"}},
   });
+}
+
+TEST(JsonSchema, ThousandsOfValuesAreAListNotAnAmbiguity) {
+  std::string schema = R"({"enum":["a")";
+  for (int i = 0; i < 8000; ++i) schema += ",\"item " + std::to_string(i) + "\"";
+  const auto grammar = grammar_of_schema(schema + "]}");
+  ASSERT_TRUE(grammar) << to_string(grammar.error());
+  EXPECT_TRUE(fits(*grammar, R"("a")"));
+  EXPECT_TRUE(fits(*grammar, R"("item 7")"));
+  EXPECT_TRUE(fits(*grammar, R"("item 7999")"));
+  EXPECT_FALSE(fits(*grammar, R"("item 8000")"));
 }
 
 TEST(JsonSchema, Strings) {
@@ -84,6 +95,7 @@ TEST(JsonSchema, Strings) {
       {R"({"type":"string","format":"uuid"})",
        {R"("123e4567-e89b-12d3-a456-426614174000")"},
        {R"("123e4567e89b12d3a456426614174000")", R"("g23e4567-e89b-12d3-a456-426614174000")"}},
+      {R"({"format":"uuid"})", {R"("123e4567-e89b-12d3-a456-426614174000")"}, {"1"}},
       {R"({"type":"string","format":"email"})", {R"("anything")"}, {}},
   });
 }
@@ -187,7 +199,7 @@ TEST(JsonSchema, Arrays) {
 TEST(JsonSchema, Objects) {
   expect_cases({
       {R"({"properties":{"a":{"const":1},"b":{"const":2}},"required":["a","b"]})",
-       {R"({"a":1,"b":2})", "{ \"a\" : 1 , \"b\" : 2 }"},
+       {R"({"a":1,"b":2})", "{ \"a\": 1, \"b\": 2 }", "{\n\t\"a\": 1,\n\t\"b\": 2\n}"},
        {R"({"b":2,"a":1})", R"({"a":1})", "{}", R"({"a":1,"b":2,"c":3})"}},
       {R"({"properties":{"a":{"const":1},"b":{"const":2},"c":{"const":3}},"required":["b"]})",
        {R"({"b":2})", R"({"a":1,"b":2})", R"({"b":2,"c":3})", R"({"a":1,"b":2,"c":3})"},
@@ -258,6 +270,7 @@ TEST(JsonSchema, CombinedSchemas) {
           {"properties":{"w":{"const":2}}}]})",
        {R"({"k":"a","v":1})", R"({"k":"a","w":2})", R"({"k":"a","v":null})"},
        {R"({"v":1})"}},
+      {R"({"allOf":[{"enum":["a","b",3]},{"enum":[3,"b","c"]}]})", {R"("b")", "3"}, {R"("a")"}},
       {R"({"$ref":"#/$defs/s","maxLength":2,"$defs":{"s":{"type":"string","minLength":1}}})",
        {R"("a")", R"("ab")"},
        {R"("")", R"("abc")"}},

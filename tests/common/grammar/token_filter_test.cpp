@@ -92,6 +92,26 @@ TEST(TokenFilter, GivesUpOnAGrammarThatIsTooAmbiguous) {
   EXPECT_NE(went.error().what.find("too ambiguous"), std::string::npos) << went.error().what;
 }
 
+TEST(TokenFilter, SaysWhichLimitLeavesNothingToWrite) {
+  const Vocabulary vocabulary({"a", "("});
+  std::string many = "root ::= \"\" | \"a\" (\"!\"";
+  for (int i = 0; i < 5000; ++i) many += "| r" + std::to_string(i);
+  many += ")\n";
+  for (int i = 0; i < 5000; ++i) many += "r" + std::to_string(i) + " ::= \"a\" \"a\"\n";
+  TokenFilter ambiguous(grammar_of(many), vocabulary.trie);
+  const auto ways = ambiguous.allowed();
+  ASSERT_FALSE(ways);
+  EXPECT_NE(ways.error().what.find("4096"), std::string::npos) << ways.error().what;
+
+  TokenFilter deep(grammar_of("root ::= \"(\" root \")\""
+                              " | \"x\""),
+                   vocabulary.trie);
+  ASSERT_TRUE(deep.accept(std::string(kMaxGrammarDepth, '(')));
+  const auto nested = deep.allowed();
+  ASSERT_FALSE(nested);
+  EXPECT_NE(nested.error().what.find("1024"), std::string::npos) << nested.error().what;
+}
+
 // Every token on its own: what the walk over all of them is compared with.
 std::vector<TokenId> one_by_one(const Grammar& grammar, const std::string& text,
                                 std::span<const std::string_view> bytes) {
