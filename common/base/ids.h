@@ -4,6 +4,7 @@
 #include <compare>
 #include <cstdint>
 #include <functional>
+#include <span>
 
 namespace skein {
 
@@ -28,6 +29,12 @@ using RolloutId = Strong<struct RolloutIdTag, std::uint64_t>;
 using RoundId = Strong<struct RoundIdTag, std::uint64_t>;
 using SessionId = Strong<struct SessionIdTag, std::uint64_t>;  // split session, chosen by the edge
 using TokenId = std::uint32_t;  // plain: used in arithmetic everywhere
+
+// A set of tokens: id is in it when bit id % 64 of word id / 64 is set; none beyond the last word.
+using TokenMask = std::span<const std::uint64_t>;
+inline bool holds(TokenMask mask, TokenId id) {
+  return id / 64 < mask.size() && (mask[id / 64] >> (id % 64) & 1U) != 0;
+}
 
 }  // namespace skein
 

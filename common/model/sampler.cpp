@@ -1,8 +1,11 @@
 #include "common/model/sampler.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
+#include <optional>
+#include <sstream>
 
 #include "common/base/check.h"
 #include "kernels/ops/activations.h"
@@ -22,12 +25,29 @@ float logit_or_lowest(float logit) {
   return std::isnan(logit) ? -std::numeric_limits<float>::infinity() : logit;
 }
 
-TokenId greedy(std::span<const float> logits) {
-  TokenId best = 0;
-  for (TokenId id = 1; id < logits.size(); ++id) {
-    if (logit_or_lowest(logits[id]) > logit_or_lowest(logits[best])) best = id;
+// Calls `visit` with every id below `count` that is allowed, upwards.
+template <class Visit>
+void for_allowed(std::size_t count, TokenMask allowed, Visit visit) {
+  if (allowed.empty()) {
+    for (TokenId id = 0; id < count; ++id) visit(id);
+    return;
   }
-  return best;
+  for (std::size_t word = 0; word < std::min(allowed.size(), (count + 63) / 64); ++word) {
+    for (std::uint64_t bits = allowed[word]; bits != 0; bits &= bits - 1) {
+      const auto id =
+          static_cast<TokenId>(word * 64 + static_cast<unsigned>(std::countr_zero(bits)));
+      if (id < count) visit(id);
+    }
+  }
+}
+
+TokenId greedy(std::span<const float> logits, TokenMask allowed) {
+  std::optional<TokenId> best;
+  for_allowed(logits.size(), allowed, [&](TokenId id) {
+    if (!best || logit_or_lowest(logits[id]) > logit_or_lowest(logits[*best])) best = id;
+  });
+  CHECK(best.has_value());
+  return *best;
 }
 
 // splitmix64 (Steele, Lea, Flood 2014), as a number in [0, 1).
@@ -63,20 +83,100 @@ Kept keep_likely(std::vector<Candidate>& all, double total, const SamplerOptions
 
 }  // namespace
 
-Sampler::Sampler(const SamplerOptions& options) : options_(options), random_state_(options.seed) {}
+Result<void> check(const SamplerOptions& options, std::uint32_t vocab) {
+  const auto in = [](double value, SamplerRange range, std::string_view name) -> Result<void> {
+    if (value >= range.least && value <= range.most) return {};
+    std::ostringstream bounds;
+    bounds << range.least << " to " << range.most;
+    return fail(Errc::kUsage, std::string(name) + " is out of its range", "sampler",
+                "give a number from " + bounds.str());
+  };
+  TRY_VOID(in(double{options.temperature}, kTemperatureRange, "temperature"));
+  TRY_VOID(in(double{options.top_p}, kShareRange, "top_p"));
+  TRY_VOID(in(double{options.min_p}, kShareRange, "min_p"));
+  TRY_VOID(in(double{options.repetition_penalty}, kRepetitionPenaltyRange, "repetition_penalty"));
+  TRY_VOID(in(double{options.frequency_penalty}, kPenaltyRange, "frequency_penalty"));
+  TRY_VOID(in(double{options.presence_penalty}, kPenaltyRange, "presence_penalty"));
+  TRY_VOID(in(static_cast<double>(options.repeat_last_n), {0, kMaxRepeatLastN}, "repeat_last_n"));
+  TRY_VOID(in(static_cast<double>(options.logit_bias.size()), {0, kMaxLogitBias},
+              "the number of biased tokens"));
+  for (const auto& [id, bias] : options.logit_bias) {
+    TRY_VOID(in(double{bias}, kLogitBiasRange, "a logit_bias"));
+    TRY_VOID(in(static_cast<double>(id), {0, static_cast<double>(vocab) - 1},
+                "the token " + std::to_string(id) + " of logit_bias"));
+  }
+  return {};
+}
 
-TokenId Sampler::pick(std::span<const float> logits) {
+Sampler::Sampler(const SamplerOptions& options) : options_(options), random_state_(options.seed) {
+  if (options_.repetition_penalty == 1) options_.repeat_last_n = 0;
+  window_.reserve(options_.repeat_last_n);
+}
+
+bool Sampler::adjusts() const {
+  return !options_.logit_bias.empty() || options_.repeat_last_n > 0 ||
+         options_.frequency_penalty != 0 || options_.presence_penalty != 0;
+}
+
+void Sampler::read(std::span<const TokenId> ids) {
+  for (const TokenId id : ids) remember(id);
+}
+
+void Sampler::remember(TokenId id) {
+  if (options_.repeat_last_n == 0) return;
+  if (id >= in_window_.size()) in_window_.resize(id + 1);
+  ++in_window_[id];
+  if (window_.size() < options_.repeat_last_n) {
+    window_.push_back(id);
+    return;
+  }
+  --in_window_[std::exchange(window_[window_at_], id)];
+  window_at_ = (window_at_ + 1) % window_.size();
+}
+
+// The logits after stages 1 to 4; of tokens that are not allowed, anything.
+std::span<const float> Sampler::adjusted(std::span<const float> logits, TokenMask allowed) {
+  adjusted_.resize(logits.size());
+  if (in_window_.size() < logits.size()) in_window_.resize(logits.size());
+  if (picked_.size() < logits.size()) picked_.resize(logits.size());
+  std::ranges::transform(logits, adjusted_.begin(), logit_or_lowest);
+  for (const auto& [id, bias] : options_.logit_bias) {
+    if (id < adjusted_.size()) adjusted_[id] += bias;
+  }
+  const float penalty = options_.repetition_penalty;
+  for_allowed(logits.size(), allowed, [&](TokenId id) {
+    float& logit = adjusted_[id];
+    if (in_window_[id] > 0) logit = logit > 0 ? logit / penalty : logit * penalty;
+    if (picked_[id] > 0) {
+      logit -= options_.frequency_penalty * static_cast<float>(picked_[id]);
+      logit -= options_.presence_penalty;
+    }
+  });
+  return adjusted_;
+}
+
+TokenId Sampler::pick(std::span<const float> logits, TokenMask allowed) {
   CHECK(!logits.empty());
-  const TokenId best = greedy(logits);
+  if (!adjusts()) return draw(logits, allowed);
+  const TokenId picked = draw(adjusted(logits, allowed), allowed);
+  ++picked_[picked];
+  remember(picked);
+  return picked;
+}
+
+TokenId Sampler::draw(std::span<const float> logits, TokenMask allowed) {
+  const TokenId best = greedy(logits, allowed);
   const float largest = logits[best];
   if (!(options_.temperature > 0) || !std::isfinite(largest)) return best;
   scratch_.clear();
+  scratch_.reserve(logits.size());
   double total = 0;
-  for (TokenId id = 0; id < logits.size(); ++id) {
+  for_allowed(logits.size(), allowed, [&](TokenId id) {
     const float weight = exp_of((logit_or_lowest(logits[id]) - largest) / options_.temperature);
+    if (weight < options_.min_p) return;
     scratch_.emplace_back(weight, id);
     total += double{weight};
-  }
+  });
   Kept kept = {scratch_.size(), total};
   if (options_.top_k != 0 || options_.top_p < 1) kept = keep_likely(scratch_, total, options_);
   double left = next_uniform(random_state_) * kept.weight;

@@ -50,7 +50,7 @@ Task<Result<void>> generate(Env env, Session& session, const Tokenizer& tokenize
     }
     answer.completion_tokens += 1;
     CO_TRY_VOID(co_await speaker.say(text.add(tokenizer.bytes_of(picked))));
-    if (text.stopped()) {
+    if (text.stopped() || session.is_complete()) {
       answer.finish = Finish::kStop;
       break;
     }

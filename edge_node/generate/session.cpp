@@ -6,13 +6,12 @@
 
 namespace skein {
 
-LocalSession::LocalSession(Env env, std::shared_ptr<const HostedModel> model,
-                           const SamplerOptions& sampler)
+LocalSession::LocalSession(Env env, std::shared_ptr<const HostedModel> model, TokenPicker picker)
     : env_(env),
       hosted_(std::move(model)),
       runner_(*hosted_->model, env_.compute.parallel()),
       state_(hosted_->model->initial_state()),
-      sampler_(sampler),
+      picker_(std::move(picker)),
       logits_(hosted_->model->config().vocab) {}
 
 Task<Result<TokenId>> LocalSession::next(std::vector<TokenId> ids) {
@@ -23,7 +22,8 @@ Task<Result<TokenId>> LocalSession::next(std::vector<TokenId> ids) {
       co_return fail(Errc::kUsage, "token " + std::to_string(id) + " is not in the vocabulary");
     }
   }
-  TokenId picked = 0;
+  picker_.fed(ids);
+  Result<TokenId> picked = kEndOfText;
   for (std::size_t first = 0; first < ids.size(); first += kPrefillTokens) {
     const std::size_t count = std::min(kPrefillTokens, ids.size() - first);
     const bool last = first + count == ids.size();
@@ -31,7 +31,7 @@ Task<Result<TokenId>> LocalSession::next(std::vector<TokenId> ids) {
       const std::span<float> logits = last ? std::span(logits_) : std::span<float>();
       const Feed feed = {std::span(ids).subspan(first, count), &state_, logits};
       runner_.feed(std::span(&feed, 1));
-      if (last) picked = sampler_.pick(logits_);
+      if (last) picked = picker_.pick(logits_);
     };
     co_await env_.compute.run(std::move(job), forward_cost(hosted_->model->config(), count));
   }

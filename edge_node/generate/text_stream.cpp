@@ -2,39 +2,13 @@
 
 #include <algorithm>
 
+#include "common/base/utf8.h"
+
 namespace skein {
 
 namespace {
 
 constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
-
-// How the bytes at the front stand as a character (Unicode 15, table 3-7).
-struct Character {
-  std::size_t length = 0;  // bytes that belong together; of an invalid one, those to replace
-  bool valid = false;
-  bool unfinished = false;  // valid so far, more bytes needed
-};
-
-Character first_character(std::string_view bytes) {
-  const auto at = [&](std::size_t i) { return static_cast<unsigned char>(bytes[i]); };
-  const unsigned char lead = at(0);
-  if (lead < 0x80) return {1, true, false};
-  const std::size_t length = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : 2;
-  if (lead < 0xC2 || lead > 0xF4) return {1, false, false};
-  unsigned char low = 0x80;
-  unsigned char high = 0xBF;
-  if (lead == 0xE0) low = 0xA0;
-  if (lead == 0xED) high = 0x9F;
-  if (lead == 0xF0) low = 0x90;
-  if (lead == 0xF4) high = 0x8F;
-  for (std::size_t i = 1; i < length; ++i) {
-    if (i == bytes.size()) return {i, false, true};
-    if (at(i) < low || at(i) > high) return {i, false, false};
-    low = 0x80;
-    high = 0xBF;
-  }
-  return {length, true, false};
-}
 
 }  // namespace
 
@@ -42,7 +16,7 @@ std::string take_text(std::string& bytes, std::size_t limit, bool all) {
   std::string text;
   std::size_t done = 0;
   while (done < std::min(limit, bytes.size())) {
-    const Character next = first_character(std::string_view(bytes).substr(done));
+    const Utf8Character next = first_character(std::string_view(bytes).substr(done));
     if (next.unfinished && !all) break;
     if (next.valid && done + next.length > limit) break;
     text += next.valid ? std::string_view(bytes).substr(done, next.length) : kReplacement;

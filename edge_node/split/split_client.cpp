@@ -20,11 +20,10 @@ bool SplitClient::can_split(const ModelConfig& config, std::uint32_t first_layer
 }
 
 std::unique_ptr<Session> SplitClient::open(std::shared_ptr<const HostedModel> model,
-                                           const SamplerOptions& sampler,
-                                           std::uint32_t first_layer) {
+                                           TokenPicker picker, std::uint32_t first_layer) {
   CHECK(can_split(model->model->config(), first_layer));
   counters_.sessions += 1;
-  return std::make_unique<SplitSession>(*this, std::move(model), sampler, first_layer);
+  return std::make_unique<SplitSession>(*this, std::move(model), std::move(picker), first_layer);
 }
 
 void SplitClient::close_later(SessionId session) {

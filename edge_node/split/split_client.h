@@ -9,7 +9,6 @@
 
 #include <memory>
 
-#include "common/model/sampler.h"
 #include "edge_node/generate/session.h"
 #include "edge_node/link/uplink.h"
 
@@ -27,8 +26,8 @@ class SplitClient {
   // Whether layers [first_layer, layers) can run elsewhere: 0 < first_layer < layers.
   static bool can_split(const ModelConfig& config, std::uint32_t first_layer);
   // Says nothing to the coordinator yet. `first_layer` must be one that can_split.
-  std::unique_ptr<Session> open(std::shared_ptr<const HostedModel> model,
-                                const SamplerOptions& sampler, std::uint32_t first_layer);
+  std::unique_ptr<Session> open(std::shared_ptr<const HostedModel> model, TokenPicker picker,
+                                std::uint32_t first_layer);
 
   struct Counters {
     std::uint64_t sessions = 0, steps = 0, repeats = 0, fallbacks = 0, replayed_tokens = 0;

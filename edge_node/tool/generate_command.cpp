@@ -5,7 +5,10 @@
 
 #include "common/cli/in_file.h"
 #include "common/env/disk.h"
+#include "common/grammar/json_schema.h"
 #include "common/model/sampler.h"
+#include "edge_node/generate/text_stream.h"
+#include "edge_node/generate/token_picker.h"
 #include "edge_node/tool/internal/model_command.h"
 #include "edge_node/tool/token_ids.h"
 
@@ -16,6 +19,8 @@ struct GenerateOptions : ModelOptions {
   std::string prompt;
   std::uint32_t count = 128;
   SamplerOptions sampler;
+  std::vector<std::string> stops;
+  std::string grammar, json_schema;  // files
   std::string state_in, state_out, stats;
 };
 
@@ -48,29 +53,57 @@ double rate(std::uint64_t tokens, Duration duration) {
   return static_cast<double>(tokens) / std::max(seconds(duration), 1e-9);
 }
 
-// Prints the continuation; returns how many tokens it has. Stops at end of text or at `stop`.
-std::uint32_t continue_text(ToolSession& session, Sampler& sampler, std::uint32_t count,
-                            std::string_view stop, Terminal& terminal) {
+// The first place at or behind `from` where one of `stops` stands.
+std::size_t find_stop(std::string_view text, std::size_t from,
+                      const std::vector<std::string>& stops) {
+  std::size_t first = std::string_view::npos;
+  for (const std::string& stop : stops) first = std::min(first, text.find(stop, from));
+  return first;
+}
+
+// Prints the continuation; returns how many tokens it has. Stops at end of text, at one of `stops`,
+// and when the grammar wants no more.
+Result<std::uint32_t> continue_text(ToolSession& session, TokenPicker& picker, std::uint32_t count,
+                                    const std::vector<std::string>& stops, Terminal& terminal) {
   const Tokenizer& tokenizer = *session.file.tokenizer();
+  std::size_t longest_stop = 1;
+  for (const std::string& stop : stops) longest_stop = std::max(longest_stop, stop.size());
   std::string text;
   std::size_t printed = 0;
-  for (std::uint32_t made = 0; made < count; ++made) {
-    const TokenId id = sampler.pick(session.logits);
-    if (id == kEndOfText) return made;
+  std::uint32_t made = 0;
+  for (bool stopped = false; made < count && !stopped && !picker.is_complete();) {
+    TRY(const TokenId id, picker.pick(session.logits));
+    if (id == kEndOfText) break;
+    ++made;
     text += tokenizer.bytes_of(id);
-    const std::size_t found = stop.empty() ? std::string::npos : text.find(stop);
-    // Text that may be the beginning of the stop string waits.
-    const std::size_t held = stop.empty() ? 0 : std::min(text.size(), stop.size() - 1);
-    const std::size_t end = found != std::string::npos ? found : text.size() - held;
-    if (end > printed) {
-      terminal.out << std::string_view(text).substr(printed, end - printed) << std::flush;
-      printed = end;
-    }
+    const std::size_t found = find_stop(text, printed, stops);
+    stopped = found != std::string::npos;
+    if (stopped) text.resize(found);
+    // Text that may be the beginning of a stop string waits.
+    const std::size_t held = stopped ? 0 : std::min(text.size(), longest_stop - 1);
+    const std::size_t end = std::max(printed, text.size() - held);
+    terminal.out << std::string_view(text).substr(printed, end - printed) << std::flush;
+    printed = end;
+    picker.fed(std::span(&id, 1));
     session.feed(std::span(&id, 1));  // the stop string too: the next turn follows it
-    if (found != std::string::npos) return made + 1;
   }
   terminal.out << std::string_view(text).substr(printed) << std::flush;
-  return count;
+  return made;
+}
+
+// What --grammar or --json-schema asks for.
+Task<Result<TokenPicker>> open_picker(Env env, const ModelFile& file,
+                                      std::shared_ptr<GenerateOptions> options) {
+  const bool schema = !options->json_schema.empty();
+  const std::string path = schema ? options->json_schema : options->grammar;
+  if (path.empty()) co_return TokenPicker(options->sampler);
+  CO_TRY(const Buffer bytes,
+         co_await read_file(env.disk, path, std::max(kMaxGrammarBytes, kMaxSchemaBytes)));
+  auto grammar = schema ? grammar_of_schema(as_text(bytes)) : Grammar::parse(as_text(bytes));
+  if (!grammar) co_return in_file(path, std::move(grammar.error()));
+  const std::uint32_t vocab = file.model().config().vocab;
+  const Constraint constraint{*grammar, trie_of(*file.tokenizer(), vocab), file.tokenizer()};
+  co_return TokenPicker(options->sampler, constraint);
 }
 
 Task<Result<void>> load_state(ToolSession& session, std::string path) {
@@ -99,19 +132,20 @@ Task<Result<void>> generate(Env env, Terminal& terminal, std::shared_ptr<Generat
     co_return fail(Errc::kUsage, "the prompt is empty", "-p", "give at least one character");
   }
   CO_TRY_VOID(check_token_ids(ids, file->model().config().vocab));
+  CO_TRY(TokenPicker picker, co_await open_picker(env, *file, options));
   ToolSession session(env, *file);
   CO_TRY_VOID(co_await load_state(session, options->state_in));
   const Instant loaded = env.clock.now();
   auto prefill = [&]() -> Result<void> {
+    picker.fed(ids);
     session.feed(ids);
     return {};
   };
   CO_TRY_VOID(co_await on_compute(env, prefill));
   const Instant prefilled = env.clock.now();
-  Sampler sampler(options->sampler);
   std::uint32_t made = 0;
   auto decode = [&]() -> Result<void> {
-    made = continue_text(session, sampler, options->count, {}, terminal);
+    TRY(made, continue_text(session, picker, options->count, options->stops, terminal));
     return {};
   };
   CO_TRY_VOID(co_await on_compute(env, decode));
@@ -137,19 +171,25 @@ Task<Result<void>> chat(Env env, Terminal& terminal, std::shared_ptr<GenerateOpt
   ModelArguments arguments = options->model;
   arguments.needs_tokenizer = true;
   CO_TRY(const auto file, ModelFile::open(env.disk, arguments));
+  CO_TRY(TokenPicker picker, co_await open_picker(env, *file, options));
   ToolSession session(env, *file);
-  Sampler sampler(options->sampler);
+  std::vector<std::string> stops = options->stops;
+  stops.emplace_back("\n\n");
   terminal.err << "an empty line ends the conversation\n";
+  std::string before;  // ends an answer that did not end as turns do
   for (std::string line; terminal.err << "> " << std::flush, std::getline(terminal.in, line);) {
     if (line.empty()) break;
-    CO_TRY(const auto ids, file->tokenizer()->encode("User: " + line + "\n\nAssistant:"));
+    CO_TRY(const auto ids, file->tokenizer()->encode(before + "User: " + line + "\n\nAssistant:"));
     CO_TRY_VOID(check_token_ids(ids, file->model().config().vocab));
     auto answer = [&]() -> Result<void> {
+      picker.restart();
+      picker.fed(ids);
       session.feed(ids);
-      continue_text(session, sampler, options->count, "\n\n", terminal);
+      TRY_VOID(continue_text(session, picker, options->count, stops, terminal));
       return {};
     };
     CO_TRY_VOID(co_await on_compute(env, answer));
+    before = picker.is_complete() ? "\n\n" : "";
     terminal.out << "\n";
   }
   co_return Result<void>{};
@@ -168,15 +208,44 @@ CLI::Validator between(double low, double high) {
   return {check, name};
 }
 
+CLI::Validator stop_text() {
+  const auto check = [](const std::string& text) {
+    return !text.empty() && text.size() <= kMaxStopBytes
+               ? std::string()
+               : "a stop text has 1 to " + std::to_string(kMaxStopBytes) + " bytes";
+  };
+  return {check, "TEXT"};
+}
+
 void add_sampler_options(CLI::App* command, const std::shared_ptr<GenerateOptions>& options) {
   command->add_option("-n,--count", options->count, "at most this many tokens (default 128)")
       ->check(CLI::Range(1U, 1U << 24));
-  command->add_option("--temperature", options->sampler.temperature, "0 = greedy")
-      ->check(between(0, 100));
-  command->add_option("--top-p", options->sampler.top_p, "keep the likeliest tokens up to this sum")
-      ->check(between(0, 1));
-  command->add_option("--top-k", options->sampler.top_k, "keep this many tokens; 0 = all");
-  command->add_option("--seed", options->sampler.seed, "of the sampler's random numbers");
+  SamplerOptions& sampler = options->sampler;
+  const auto add_number = [command](const char* name, float& number, SamplerRange range,
+                                    const char* about) {
+    command->add_option(name, number, about)->check(between(range.least, range.most));
+  };
+  add_number("--temperature", sampler.temperature, kTemperatureRange, "0 = greedy");
+  add_number("--top-p", sampler.top_p, kShareRange, "keep the likeliest tokens up to this sum");
+  command->add_option("--top-k", sampler.top_k, "keep this many tokens; 0 = all");
+  add_number("--min-p", sampler.min_p, kShareRange,
+             "keep what is this likely beside the likeliest");
+  add_number("--repetition-penalty", sampler.repetition_penalty, kRepetitionPenaltyRange,
+             "divides the logits of recent tokens; 1 = off");
+  command->add_option("--repeat-last-n", sampler.repeat_last_n, "how many tokens are recent")
+      ->check(CLI::Range(0U, kMaxRepeatLastN));
+  add_number("--frequency-penalty", sampler.frequency_penalty, kPenaltyRange,
+             "taken off for every time a token was generated");
+  add_number("--presence-penalty", sampler.presence_penalty, kPenaltyRange,
+             "taken off once a token was generated");
+  command->add_option("--seed", sampler.seed, "of the sampler's random numbers");
+  command->add_option("--stop", options->stops, "ends the text where this would stand; repeatable")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->check(stop_text());
+  command->add_option("--grammar", options->grammar, "file in GBNF that the text follows");
+  command->add_option("--json-schema", options->json_schema, "file: the text is JSON that fits it")
+      ->excludes("--grammar");
 }
 
 }  // namespace

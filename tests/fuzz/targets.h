@@ -12,6 +12,8 @@ void artifact(ByteView input);
 void blocks(ByteView input);
 void frame(ByteView input);
 void gguf(ByteView input);
+void grammar(ByteView input);
+void json_schema(ByteView input);
 void manifest(ByteView input);
 void message(ByteView input);
 void pack(ByteView input);
@@ -32,6 +34,8 @@ inline constexpr std::array kTargets = {
     Target{"blocks", blocks},
     Target{"frame", frame},
     Target{"gguf", gguf},
+    Target{"grammar", grammar},
+    Target{"json_schema", json_schema},
     Target{"manifest", manifest},
     Target{"message", message},
     Target{"pack", pack},

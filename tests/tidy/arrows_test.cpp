@@ -29,6 +29,7 @@ const std::map<std::string, Rooms>& allowed() {
       {"common/delta", {"common/base", "common/artifact", "common/crypto", "kernels"}},
       {"common/pack", {"common/base", "common/crypto"}},
       {"common/store", {"common/base"}},
+      {"common/grammar", {"common/base"}},
       {"common/cli", {"common/base", "common/env"}},
       {"edge_node", {"common", "kernels", "edge_node"}},
       {"coordinator", {"common", "kernels", "coordinator"}},

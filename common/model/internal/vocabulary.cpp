@@ -4,26 +4,10 @@
 #include <optional>
 
 #include "common/artifact/model_config.h"
+#include "common/base/utf8.h"
 
 namespace skein {
 namespace {
-
-void append_utf8(std::string& out, std::uint32_t code) {
-  const auto byte = [&out](std::uint32_t value) { out.push_back(static_cast<char>(value)); };
-  if (code < 0x80) return byte(code);
-  if (code < 0x800) {
-    byte(0xC0 | code >> 6);
-  } else {
-    if (code < 0x10000) {
-      byte(0xE0 | code >> 12);
-    } else {
-      byte(0xF0 | code >> 18);
-      byte(0x80 | (code >> 12 & 0x3F));
-    }
-    byte(0x80 | (code >> 6 & 0x3F));
-  }
-  byte(0x80 | (code & 0x3F));
-}
 
 template <class Number>
 std::optional<Number> whole_number(std::string_view text, int base = 10) {
@@ -82,7 +66,7 @@ Result<std::size_t> append_escape(std::string_view rest, bool raw_bytes, std::st
     out.push_back(static_cast<char>(*code));
     return 1 + digits;
   }
-  if (*code > 0x10FFFF || (*code >= 0xD800 && *code < 0xE000)) {
+  if (!is_character(*code)) {
     return fail(Errc::kCorrupt, "an escape is no Unicode character");
   }
   append_utf8(out, *code);

@@ -1,5 +1,6 @@
 #include "edge_node/app/internal/answer_api.h"
 
+#include "common/grammar/json_schema.h"
 #include "edge_node/app/edge_node.h"
 
 namespace skein {
@@ -26,6 +27,16 @@ HttpResponse busy(std::string_view why) {
   return response;
 }
 
+Result<Grammar> grammar_of(const AnswerForm& form) {
+  Result<Grammar> grammar = form.kind == AnswerForm::Kind::kGrammar  ? Grammar::parse(form.text)
+                            : form.kind == AnswerForm::Kind::kSchema ? grammar_of_schema(form.text)
+                                                                     : grammar_of_any_object();
+  if (grammar) return grammar;
+  Error error = within("\"" + form.field + "\"", std::move(grammar.error()));
+  error.code = Errc::kUsage;
+  return tl::unexpected<Error>(std::move(error));
+}
+
 HttpResponse refusal(const Error& error) {
   const bool asked_wrong = error.code == Errc::kUsage || error.code == Errc::kUnsupported;
   return error_response(asked_wrong ? 400 : http_status(error.code), to_string(error),
@@ -49,13 +60,17 @@ Task<void> AnswerApi::answer(CompletionKind kind, HttpRequest request, HttpRespo
     co_return;
   }
   Result<Work> work = prepare(kind, request.body);
+  const Seat seat(running_, metrics_);
+  if (work) {
+    const Result<void> opened = co_await open_session(*work);
+    if (!opened) work = tl::unexpected<Error>(opened.error());
+  }
   if (!work) {
     metrics_.count_answer(AnswerEnd::kRefused);
     refused = refusal(work.error());
     co_await responder.respond(std::move(refused));
     co_return;
   }
-  const Seat seat(running_, metrics_);
   if (work->request.stream) {
     co_await answer_stream(*work, responder);
   } else {
@@ -90,7 +105,6 @@ Result<AnswerApi::Work> AnswerApi::prepare(CompletionKind kind, const std::strin
       return fail(Errc::kUsage, "token " + std::to_string(id) + " is not in the vocabulary");
     }
   }
-  TRY_VOID(open_session(work));
   const std::uint64_t number = env_.random.next();
   work.head.kind = kind;
   work.head.id = (kind == CompletionKind::kChat ? "chatcmpl-" : "cmpl-") +
@@ -101,26 +115,44 @@ Result<AnswerApi::Work> AnswerApi::prepare(CompletionKind kind, const std::strin
   return work;
 }
 
-Result<void> AnswerApi::open_session(Work& work) {
-  SamplerOptions sampler;
-  sampler.temperature = work.request.temperature;
-  sampler.top_p = work.request.top_p;
-  sampler.top_k = work.request.top_k;
+// With its grammar, if the answer is to follow one: made on Compute, a large one takes a while.
+Task<Result<TokenPicker>> AnswerApi::picker_for(Work& work) {
+  SamplerOptions sampler = work.request.sampler;
   sampler.seed = work.request.seed ? *work.request.seed : env_.random.next();
+  const Model& model = *work.model->model;
+  CO_TRY_VOID(check(sampler, model.config().vocab));
+  const AnswerForm& form = work.request.form;
+  if (form.kind == AnswerForm::Kind::kFree) co_return TokenPicker(sampler);
+  const bool known = laid_out_.tokens != nullptr && laid_out_.artifact == work.model->digest;
+  auto tokens = known ? laid_out_.tokens : nullptr;
+  Result<Grammar> grammar = fail(Errc::kCancelled, "not read");
+  std::function<void()> job = [&] {
+    grammar = grammar_of(form);
+    if (grammar && !tokens) tokens = trie_of(*model.tokenizer(), model.config().vocab);
+  };
+  co_await env_.compute.run(std::move(job), forward_cost(model.config(), 1));
+  if (!grammar) co_return tl::unexpected<Error>(grammar.error());
+  laid_out_ = {work.model->digest, tokens};
+  const Constraint constraint{*grammar, std::move(tokens), model.tokenizer()};
+  co_return TokenPicker(sampler, constraint);
+}
+
+Task<Result<void>> AnswerApi::open_session(Work& work) {
+  CO_TRY(TokenPicker picker, co_await picker_for(work));
   const std::uint32_t layer = work.request.split_layer.value_or(config_.first_layer);
   if (layer == 0) {
-    work.session = std::make_unique<LocalSession>(env_, work.model, sampler);
-    return {};
+    work.session = std::make_unique<LocalSession>(env_, work.model, std::move(picker));
+    co_return Result<void>{};
   }
   const ModelConfig& config = work.model->model->config();
   if (!SplitClient::can_split(config, layer)) {
-    return fail(Errc::kUsage, "no layer " + std::to_string(layer) + " to split before",
-                "\"skein\".\"split_layer\" or [split] first_layer",
-                "0 is off; 1 to " + std::to_string(config.layers - 1) + " split");
+    co_return fail(Errc::kUsage, "no layer " + std::to_string(layer) + " to split before",
+                   "\"skein\".\"split_layer\" or [split] first_layer",
+                   "0 is off; 1 to " + std::to_string(config.layers - 1) + " split");
   }
   work.notes.first_layer = layer;
-  work.session = split_.open(work.model, sampler, layer);
-  return {};
+  work.session = split_.open(work.model, std::move(picker), layer);
+  co_return Result<void>{};
 }
 
 Task<Result<void>> AnswerApi::run(Work& work, OnText on_text, HttpResponder& responder) {

@@ -32,7 +32,8 @@ class AnswerApi {
   };
 
   Result<Work> prepare(CompletionKind kind, const std::string& body);
-  Result<void> open_session(Work& work);
+  Task<Result<void>> open_session(Work& work);
+  Task<Result<TokenPicker>> picker_for(Work& work);
   Task<void> answer_whole(Work& work, HttpResponder& responder);
   Task<void> answer_stream(Work& work, HttpResponder& responder);
   using OnText = std::function<Task<Result<void>>(std::string)>;
@@ -44,6 +45,11 @@ class AnswerApi {
   ModelHost& host_;
   SplitClient& split_;
   EdgeMetrics& metrics_;
+  // The vocabulary laid out for grammars: of the model that was last asked to follow one.
+  struct {
+    Digest artifact;
+    std::shared_ptr<const TokenTrie> tokens;
+  } laid_out_;
   std::size_t running_ = 0;
   bool draining_ = false;
 };

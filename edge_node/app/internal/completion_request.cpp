@@ -1,7 +1,9 @@
 #include "edge_node/app/internal/completion_request.h"
 
 #include <boost/json.hpp>
+#include <charconv>
 #include <cmath>
+#include <sstream>
 
 #include "common/artifact/model_config.h"
 #include "edge_node/generate/generator.h"
@@ -22,16 +24,20 @@ const json::value* field(const json::object& object, std::string_view name) {
   return value == nullptr || value->is_null() ? nullptr : value;
 }
 
-Result<double> number(const json::object& object, std::string_view name, double otherwise,
-                      double least, double most) {
+// Leaves `number` as it is when the field is absent.
+Result<void> read_number(const json::object& object, std::string_view name, SamplerRange range,
+                         float& number) {
   const json::value* value = field(object, name);
-  if (value == nullptr) return otherwise;
+  if (value == nullptr) return {};
   boost::system::error_code error;
   const auto parsed = value->to_number<double>(error);
-  if (error || !(parsed >= least && parsed <= most)) {
-    return bad(name, "a number from " + std::to_string(least) + " to " + std::to_string(most));
+  if (error || !(parsed >= range.least && parsed <= range.most)) {
+    std::ostringstream bounds;
+    bounds << "a number from " << range.least << " to " << range.most;
+    return bad(name, bounds.str());
   }
-  return parsed;
+  number = static_cast<float>(parsed);
+  return {};
 }
 
 Result<std::uint64_t> whole(const json::object& object, std::string_view name,
@@ -129,23 +135,109 @@ Result<void> read_stops(const json::object& body, CompletionRequest& request) {
 }
 
 Result<void> read_sampling(const json::object& body, CompletionRequest& request) {
-  TRY(const double temperature, number(body, "temperature", 1, 0, 100));
-  TRY(const double top_p, number(body, "top_p", 1, 0, 1));
+  SamplerOptions& sampler = request.sampler;
+  TRY_VOID(read_number(body, "temperature", kTemperatureRange, sampler.temperature));
+  TRY_VOID(read_number(body, "top_p", kShareRange, sampler.top_p));
+  TRY_VOID(read_number(body, "min_p", kShareRange, sampler.min_p));
+  TRY_VOID(read_number(body, "frequency_penalty", kPenaltyRange, sampler.frequency_penalty));
+  TRY_VOID(read_number(body, "presence_penalty", kPenaltyRange, sampler.presence_penalty));
+  // llama.cpp's name and the other servers' one.
+  const bool long_name = field(body, "repetition_penalty") != nullptr;
+  TRY_VOID(read_number(body, long_name ? "repetition_penalty" : "repeat_penalty",
+                       kRepetitionPenaltyRange, sampler.repetition_penalty));
+  TRY(const std::uint64_t repeat_last_n,
+      whole(body, "repeat_last_n", sampler.repeat_last_n, kMaxRepeatLastN));
   TRY(const std::uint64_t top_k, whole(body, "top_k", 0, kMaxVocab));
   const bool new_name = field(body, "max_completion_tokens") != nullptr;
   TRY(const std::uint64_t max_tokens, whole(body, new_name ? "max_completion_tokens" : "max_tokens",
                                             kDefaultMaxTokens, kMaxAnswerTokens));
   TRY(const std::uint64_t choices, whole(body, "n", 1, 1));
   if (choices != 1) return bad("n", "1");
-  request.temperature = static_cast<float>(temperature);
-  request.top_p = static_cast<float>(top_p);
-  request.top_k = static_cast<std::uint32_t>(top_k);
+  sampler.repeat_last_n = static_cast<std::uint32_t>(repeat_last_n);
+  sampler.top_k = static_cast<std::uint32_t>(top_k);
   request.max_tokens = static_cast<std::uint32_t>(max_tokens);
   if (const json::value* seed = field(body, "seed")) {
     boost::system::error_code error;
     const auto parsed = seed->to_number<std::int64_t>(error);
     if (error) return bad("seed", "a whole number");
     request.seed = static_cast<std::uint64_t>(parsed);
+  }
+  return {};
+}
+
+Result<void> read_logit_bias(const json::object& body, SamplerOptions& sampler) {
+  const json::value* biases = field(body, "logit_bias");
+  if (biases == nullptr) return {};
+  const std::string expected = "an object of at most " + std::to_string(kMaxLogitBias) +
+                               " token ids, each with a number from -100 to 100";
+  const auto* object = biases->if_object();
+  if (object == nullptr || object->size() > kMaxLogitBias) return bad("logit_bias", expected);
+  for (const auto& [key, value] : *object) {
+    TokenId id = 0;
+    const auto read = std::from_chars(key.data(), key.data() + key.size(), id);
+    boost::system::error_code error;
+    const auto bias = value.to_number<double>(error);
+    const bool is_id = read.ec == std::errc{} && read.ptr == key.data() + key.size();
+    if (!is_id || error || !(bias >= kLogitBiasRange.least && bias <= kLogitBiasRange.most)) {
+      return bad("logit_bias", expected);
+    }
+    sampler.logit_bias.emplace_back(id, static_cast<float>(bias));
+  }
+  return {};
+}
+
+bool is_schema(const json::value* value) {
+  return value != nullptr && (value->is_object() || value->is_bool());
+}
+
+AnswerForm schema_form(std::string_view field, const json::value& schema) {
+  return {AnswerForm::Kind::kSchema, std::string(field), json::serialize(schema)};
+}
+
+// OpenAI's {"type":"json_schema","json_schema":{"schema":...}}, and llama.cpp's schema of a
+// "json_object".
+Result<AnswerForm> read_response_format(const json::value& format) {
+  constexpr std::string_view kField = "response_format";
+  const auto* object = format.if_object();
+  const json::value* type = object != nullptr ? field(*object, "type") : nullptr;
+  if (type == nullptr || !type->is_string()) return bad(kField, "an object with a \"type\"");
+  const std::string_view name = type->get_string();
+  if (name == "text") return AnswerForm{};
+  const json::value* holder = name == "json_schema" ? field(*object, "json_schema") : &format;
+  const auto* within = holder != nullptr ? holder->if_object() : nullptr;
+  const json::value* schema = within != nullptr ? field(*within, "schema") : nullptr;
+  if (name == "json_object" && schema == nullptr) {
+    return AnswerForm{AnswerForm::Kind::kAnyObject, std::string(kField), {}};
+  }
+  if (name != "json_object" && name != "json_schema") {
+    return bad(kField, "of type \"text\", \"json_object\" or \"json_schema\"");
+  }
+  if (!is_schema(schema)) return bad(kField, "with a JSON schema in \"json_schema\".\"schema\"");
+  return schema_form(kField, *schema);
+}
+
+Result<void> read_form(const json::object& body, CompletionRequest& request) {
+  std::vector<AnswerForm> forms;
+  if (const json::value* format = field(body, "response_format")) {
+    TRY(AnswerForm form, read_response_format(*format));
+    forms.push_back(std::move(form));
+  }
+  if (const json::value* grammar = field(body, "grammar")) {
+    if (!grammar->is_string()) return bad("grammar", "a text in GBNF");
+    std::string text(grammar->get_string());
+    const auto kind = text.empty() ? AnswerForm::Kind::kFree : AnswerForm::Kind::kGrammar;
+    forms.push_back({kind, "grammar", std::move(text)});
+  }
+  if (const json::value* schema = field(body, "json_schema")) {
+    if (!is_schema(schema)) return bad("json_schema", "a JSON schema");
+    forms.push_back(schema_form("json_schema", *schema));
+  }
+  for (AnswerForm& form : forms) {
+    if (form.kind == AnswerForm::Kind::kFree) continue;
+    if (request.form.kind != AnswerForm::Kind::kFree) {
+      return bad(form.field, "absent when \"" + request.form.field + "\" is given");
+    }
+    request.form = std::move(form);
   }
   return {};
 }
@@ -170,7 +262,9 @@ Result<void> read_options(const json::object& body, CompletionRequest& request) 
 
 Result<CompletionRequest> parse_completion(CompletionKind kind, std::string_view text) {
   boost::system::error_code error;
-  const json::value value = json::parse(text, error);
+  json::parse_options parsing;
+  parsing.max_depth = kMaxBodyDepth;
+  const json::value value = json::parse(text, error, {}, parsing);
   if (error || !value.is_object()) {
     return fail(Errc::kUsage, "the body is not a JSON object");
   }
@@ -184,6 +278,8 @@ Result<CompletionRequest> parse_completion(CompletionKind kind, std::string_view
   }
   TRY_VOID(read_stops(body, request));
   TRY_VOID(read_sampling(body, request));
+  TRY_VOID(read_logit_bias(body, request.sampler));
+  TRY_VOID(read_form(body, request));
   TRY_VOID(read_options(body, request));
   return request;
 }

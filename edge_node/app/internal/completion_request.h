@@ -15,8 +15,17 @@ namespace skein {
 inline constexpr std::uint32_t kDefaultMaxTokens = 256;
 inline constexpr std::uint32_t kMaxAnswerTokens = 1U << 20;
 inline constexpr std::size_t kMaxMessages = 4096;
+inline constexpr std::size_t kMaxBodyDepth = 128;  // a JSON schema may stand in it
 
 enum class CompletionKind : unsigned char { kChat, kText };
+
+// What the answer must follow, and the field that says so.
+struct AnswerForm {
+  enum class Kind : unsigned char { kFree, kGrammar, kSchema, kAnyObject };
+  Kind kind = Kind::kFree;
+  std::string field;
+  std::string text;  // GBNF, or a JSON schema
+};
 
 struct CompletionRequest {
   CompletionKind kind = CompletionKind::kText;
@@ -24,10 +33,9 @@ struct CompletionRequest {
   std::string prompt;                              // text
   std::optional<std::vector<TokenId>> prompt_ids;  // text, given as ids
   std::uint32_t max_tokens = kDefaultMaxTokens;
-  float temperature = 1;
-  float top_p = 1;
-  std::uint32_t top_k = 0;
-  std::optional<std::uint64_t> seed;
+  SamplerOptions sampler;             // without the seed
+  std::optional<std::uint64_t> seed;  // absent: a random one
+  AnswerForm form;
   std::vector<std::string> stops;
   bool stream = false;
   bool include_usage = false;                // of a stream

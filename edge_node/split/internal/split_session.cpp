@@ -8,7 +8,7 @@
 namespace skein {
 
 SplitSession::SplitSession(SplitClient& client, std::shared_ptr<const HostedModel> model,
-                           const SamplerOptions& sampler, std::uint32_t first_layer)
+                           TokenPicker picker, std::uint32_t first_layer)
     : client_(client),
       env_(client.env_),
       hosted_(std::move(model)),
@@ -18,7 +18,7 @@ SplitSession::SplitSession(SplitClient& client, std::shared_ptr<const HostedMode
       id_(env_.random.next()),
       runner_(*hosted_->model, env_.compute.parallel()),
       state_(hosted_->model->initial_state()),
-      sampler_(sampler),
+      picker_(std::move(picker)),
       logits_(hosted_->model->config().vocab) {
   activation_.x.resize(width_);
   activation_.v_first.resize(width_);
@@ -36,6 +36,7 @@ Task<Result<TokenId>> SplitSession::next(std::vector<TokenId> ids) {
       co_return fail(Errc::kUsage, "token " + std::to_string(id) + " is not in the vocabulary");
     }
   }
+  picker_.fed(ids);
   for (std::size_t first = 0; first < ids.size();) {
     const std::size_t limit = machine_.local() ? kPrefillTokens : batch_limit();
     const std::size_t count = std::min(limit, ids.size() - first);
@@ -179,12 +180,12 @@ Task<void> SplitSession::run_all(std::vector<TokenId> ids) {
   co_await env_.compute.run(std::move(job), forward_cost(hosted_->model->config(), ids.size()));
 }
 
-Task<TokenId> SplitSession::pick() {
-  TokenId picked = 0;
+Task<Result<TokenId>> SplitSession::pick() {
+  Result<TokenId> picked = kEndOfText;
   std::function<void()> job = [&] {
     const auto rows = static_cast<std::uint32_t>(activation_.x.size() / width_);
     runner_.head(activation_, rows - 1, 1, logits_);
-    picked = sampler_.pick(logits_);
+    picked = picker_.pick(logits_);
   };
   co_await env_.compute.run(std::move(job), forward_cost(hosted_->model->config(), 1) / 4);
   co_return picked;

@@ -10,11 +10,12 @@ namespace skein {
 
 class SplitSession final : public Session {
  public:
-  SplitSession(SplitClient& client, std::shared_ptr<const HostedModel> model,
-               const SamplerOptions& sampler, std::uint32_t first_layer);
+  SplitSession(SplitClient& client, std::shared_ptr<const HostedModel> model, TokenPicker picker,
+               std::uint32_t first_layer);
   ~SplitSession() override;
 
   Task<Result<TokenId>> next(std::vector<TokenId> ids) override;
+  bool is_complete() const override { return picker_.is_complete(); }
   std::string_view kind() const override { return machine_.local() ? "local" : "split"; }
   Runner::Counters counters() const override { return runner_.counters(); }
 
@@ -29,7 +30,7 @@ class SplitSession final : public Session {
   Result<void> take_reply(const Envelope& reply, std::uint32_t count);
   Task<void> rebuild();
   Task<void> run_all(std::vector<TokenId> ids);
-  Task<TokenId> pick();
+  Task<Result<TokenId>> pick();
 
   SplitClient& client_;
   Env env_;
@@ -44,7 +45,7 @@ class SplitSession final : public Session {
   Activation activation_;     // after the last layer, of the last token fed
   Buffer payload_;            // of the batch under way: (x, v_first) per token
   std::vector<TokenId> fed_;  // everything so far: what a rebuild replays
-  Sampler sampler_;
+  TokenPicker picker_;
   std::vector<float> logits_;
   bool told_ = false;  // the coordinator may know this session
 };

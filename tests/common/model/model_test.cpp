@@ -11,13 +11,13 @@
 #include "tests/support/memory_pages.h"
 #include "tests/support/stored_matrix.h"
 
-namespace {
+namespace skein::test {
 std::atomic<std::uint64_t> allocations{0};
-}  // namespace
+}  // namespace skein::test
 
 // Counts every allocation of this test program.
 void* operator new(std::size_t size) {
-  ++allocations;
+  ++skein::test::allocations;
   if (void* memory = std::malloc(size)) return memory;
   throw std::bad_alloc();
 }
@@ -245,9 +245,9 @@ TEST(Runner, DoesNotAllocateAfterWarmUp) {
     RwkvState state = model->initial_state();
     std::vector<float> logits(model->config().vocab);
     runner.step(1, state, logits);
-    const std::uint64_t before = allocations;
+    const std::uint64_t before = test::allocations;
     for (TokenId token = 0; token < 20; ++token) runner.step(token, state, logits);
-    EXPECT_EQ(allocations, before) << name_of(format);
+    EXPECT_EQ(test::allocations, before) << name_of(format);
 
     const std::vector<TokenId> prompt = random_tokens(70, 3);
     RwkvState other = model->initial_state();
@@ -255,10 +255,10 @@ TEST(Runner, DoesNotAllocateAfterWarmUp) {
     const Feed feeds[] = {{prompt, &state, logits},
                           {std::span(prompt).first(3), &other, other_logits}};
     runner.feed(feeds);
-    const std::uint64_t warm = allocations;
+    const std::uint64_t warm = test::allocations;
     runner.feed(feeds);
     runner.step(1, state, logits);
-    EXPECT_EQ(allocations, warm) << name_of(format);
+    EXPECT_EQ(test::allocations, warm) << name_of(format);
   }
 }
 

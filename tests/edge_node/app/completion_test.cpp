@@ -22,7 +22,7 @@ TEST(CompletionRequest, ReadsAChat) {
   ASSERT_TRUE(request) << to_string(request.error());
   ASSERT_EQ(request->messages.size(), 2U);
   EXPECT_EQ(request->messages[1].content, "ab");
-  EXPECT_EQ(request->temperature, 0.5F);
+  EXPECT_EQ(request->sampler.temperature, 0.5F);
   EXPECT_EQ(request->max_tokens, 7U);
   EXPECT_EQ(request->stops, std::vector<std::string>{"END"});
   EXPECT_EQ(request->seed, 42U);
@@ -39,6 +39,51 @@ TEST(CompletionRequest, ReadsAPromptAsTextOrAsIds) {
   EXPECT_EQ(parse_completion(CompletionKind::kText, R"({"prompt":"","max_completion_tokens":9})")
                 ->max_tokens,
             9U);
+}
+
+TEST(CompletionRequest, ReadsWhatSamplersAreTold) {
+  const auto request = parse_completion(CompletionKind::kText, R"({"prompt":"", "min_p": 0.25,
+    "top_k": 7, "frequency_penalty": -1.5, "presence_penalty": 2, "repeat_penalty": 1.5,
+    "repeat_last_n": 9, "logit_bias": {"12": -100, "3": 0.5}, "seed": -1})");
+  ASSERT_TRUE(request) << to_string(request.error());
+  EXPECT_EQ(request->sampler.min_p, 0.25F);
+  EXPECT_EQ(request->sampler.top_k, 7U);
+  EXPECT_EQ(request->sampler.frequency_penalty, -1.5F);
+  EXPECT_EQ(request->sampler.presence_penalty, 2.0F);
+  EXPECT_EQ(request->sampler.repetition_penalty, 1.5F);
+  EXPECT_EQ(request->sampler.repeat_last_n, 9U);
+  EXPECT_EQ(request->sampler.logit_bias,
+            (std::vector<std::pair<TokenId, float>>{{12, -100.0F}, {3, 0.5F}}));
+  EXPECT_EQ(request->seed, ~std::uint64_t{0});
+  EXPECT_EQ(parse_completion(CompletionKind::kText, R"({"prompt":"","repetition_penalty":1.25})")
+                ->sampler.repetition_penalty,
+            1.25F);
+}
+
+TEST(CompletionRequest, ReadsWhatTheAnswerIsToFollow) {
+  using Kind = AnswerForm::Kind;
+  const std::tuple<const char*, Kind, const char*, const char*> cases[] = {
+      {R"("response_format":{"type":"text"})", Kind::kFree, "", ""},
+      {R"("response_format":null,"grammar":null,"json_schema":null)", Kind::kFree, "", ""},
+      {R"("grammar":"")", Kind::kFree, "", ""},
+      {R"("response_format":{"type":"json_object"})", Kind::kAnyObject, "response_format", ""},
+      {R"("response_format":{"type":"json_object","schema":{"type":"null"}})", Kind::kSchema,
+       "response_format", R"({"type":"null"})"},
+      {R"("response_format":{"type":"json_schema","json_schema":{"name":"n","strict":true,
+          "schema":{"z":1,"a":2}}})",
+       Kind::kSchema, "response_format", R"({"z":1,"a":2})"},
+      {R"("json_schema":{"type":"null"},"grammar":"")", Kind::kSchema, "json_schema",
+       R"({"type":"null"})"},
+      {R"("grammar":"root ::= \"a\"")", Kind::kGrammar, "grammar", "root ::= \"a\""},
+  };
+  for (const auto& [fields, kind, field, text] : cases) {
+    const std::string body = std::string(R"({"prompt":"",)") + fields + "}";
+    const auto request = parse_completion(CompletionKind::kText, body);
+    ASSERT_TRUE(request) << fields << to_string(request.error());
+    EXPECT_EQ(request->form.kind, kind) << fields;
+    EXPECT_EQ(request->form.field, field) << fields;
+    EXPECT_EQ(request->form.text, text) << fields;
+  }
 }
 
 TEST(CompletionRequest, NamesTheFieldThatIsWrong) {
@@ -58,6 +103,29 @@ TEST(CompletionRequest, NamesTheFieldThatIsWrong) {
       {R"({"prompt":"","stop":["","","","","","","","","","","","","","","","",""]})", "stop"},
       {R"({"prompt":"","seed":"x"})", "seed"},
       {R"({"prompt":"","stream":1})", "stream"},
+      {R"({"prompt":"","min_p":1.5})", "min_p"},
+      {R"({"prompt":"","frequency_penalty":2.5})", "frequency_penalty"},
+      {R"({"prompt":"","presence_penalty":"x"})", "presence_penalty"},
+      {R"({"prompt":"","repeat_penalty":0})", "repeat_penalty"},
+      {R"({"prompt":"","repetition_penalty":-1})", "repetition_penalty"},
+      {R"({"prompt":"","repeat_last_n":-1})", "repeat_last_n"},
+      {R"({"prompt":"","top_k":1.5})", "top_k"},
+      {R"({"prompt":"","logit_bias":[1]})", "logit_bias"},
+      {R"({"prompt":"","logit_bias":{"x":1}})", "logit_bias"},
+      {R"({"prompt":"","logit_bias":{"-1":1}})", "logit_bias"},
+      {R"({"prompt":"","logit_bias":{"1":101}})", "logit_bias"},
+      {R"({"prompt":"","logit_bias":{"1":"x"}})", "logit_bias"},
+      {R"({"prompt":"","response_format":"json"})", "response_format"},
+      {R"({"prompt":"","response_format":{}})", "response_format"},
+      {R"({"prompt":"","response_format":{"type":"xml"}})", "response_format"},
+      {R"({"prompt":"","response_format":{"type":"json_schema"}})", "response_format"},
+      {R"({"prompt":"","response_format":{"type":"json_schema","json_schema":{"schema":1}}})",
+       "response_format"},
+      {R"({"prompt":"","response_format":{"type":"json_object","schema":[]}})", "response_format"},
+      {R"({"prompt":"","grammar":1})", "grammar"},
+      {R"({"prompt":"","json_schema":"x"})", "json_schema"},
+      {R"({"prompt":"","grammar":"root ::= x","json_schema":{}})", "json_schema"},
+      {R"({"prompt":"","response_format":{"type":"json_object"},"grammar":"x"})", "grammar"},
       {R"({"prompt":"","skein":{"split_layer":-1}})", "split_layer"},
       {R"({"prompt":"","skein":1})", "skein"},
   };

@@ -179,6 +179,75 @@ TEST_F(EdgeNodeTest, RefusesRequestsThatMakeNoSense) {
   EXPECT_EQ(ask("POST", "/tokenize", R"({"content":5})").status, 400);
 }
 
+TEST_F(EdgeNodeTest, AnswersFollowWhatTheyAreToldToFollow) {
+  start(config_with_artifact());
+  const auto choice = [&](const std::string& fields) {
+    return answer("/v1/completions", R"({"prompt":"Hello","seed":3,)" + fields + "}")
+        .at("choices")
+        .at(0);
+  };
+  const json::value said = choice(R"("grammar":"root ::= [0-9]{3} \"!\"")");
+  const std::string text(said.at("text").as_string());
+  ASSERT_EQ(text.size(), 4U) << text;
+  EXPECT_EQ(text.find_first_not_of("0123456789"), 3U) << text;
+  EXPECT_EQ(said.at("finish_reason").as_string(), "stop");
+  // Cut short, and ending with its last token.
+  const json::value cut = choice(R"("grammar":"root ::= [0-9]{3} \"!\"","max_tokens":2)");
+  EXPECT_EQ(cut.at("finish_reason").as_string(), "length");
+  EXPECT_EQ(
+      choice(R"("grammar":"root ::= [0-9]{3}","max_tokens":3)").at("finish_reason").as_string(),
+      "stop");
+
+  const std::string schema = R"({"type":"object","properties":{"n":{"type":"integer","minimum":10,
+      "maximum":99},"ok":{"type":"boolean"}},"required":["n","ok"]})";
+  for (const std::string& fields :
+       {R"("response_format":{"type":"json_schema","json_schema":{"schema":)" + schema + "}}",
+        R"("response_format":{"type":"json_object","schema":)" + schema + "}",
+        R"("json_schema":)" + schema}) {
+    const json::value json_said = choice(fields + R"(,"max_tokens":200)");
+    ASSERT_EQ(json_said.at("finish_reason").as_string(), "stop") << json_said;
+    const json::value parsed = json::parse(json_said.at("text").as_string());
+    EXPECT_EQ(parsed.at("n").to_number<int>() / 10 > 0, true);
+    EXPECT_TRUE(parsed.at("ok").is_bool());
+  }
+  const json::value chat = answer("/v1/chat/completions",
+                                  R"({"messages":[{"role":"user","content":"hi"}],"seed":1,
+                                      "response_format":{"type":"json_object"},"max_tokens":60})");
+  EXPECT_TRUE(chat.at("choices").at(0).at("message").at("content").as_string().starts_with("{"));
+}
+
+TEST_F(EdgeNodeTest, SaysWhichFieldOfAnAnswersFormIsWrong) {
+  start(config_with_artifact());
+  const std::pair<const char*, const char*> cases[] = {
+      {R"("grammar":"root ::= x")",
+       "\"grammar\": the rule \"x\" is not defined (line 1, column 10)"},
+      {R"("json_schema":{"not":{}})", "\"json_schema\": the keyword \"not\" is not read (#)"},
+      {R"("response_format":{"type":"json_schema","json_schema":{"schema":{"type":"x"}}})",
+       "\"response_format\": \"type\" must be"},
+      {R"("logit_bias":{"99999":1})", "the token 99999 of logit_bias"},
+  };
+  for (const auto& [fields, sentence] : cases) {
+    const HttpResponse refused =
+        ask("POST", "/v1/completions", std::string(R"({"prompt":"x",)") + fields + "}");
+    EXPECT_EQ(refused.status, 400);
+    const json::value body = json::parse(refused.body);
+    const std::string message(body.at("error").at("message").as_string());
+    EXPECT_NE(message.find(sentence), std::string::npos) << message;
+    EXPECT_EQ(body.at("error").at("type").as_string(), "invalid_request_error");
+  }
+}
+
+TEST_F(EdgeNodeTest, SamplesAsItIsTold) {
+  start(config_with_artifact());
+  const std::string plain = complete();
+  EXPECT_NE(complete(R"(,"presence_penalty":2,"frequency_penalty":2)"), plain);
+  EXPECT_NE(complete(R"(,"repeat_penalty":3)"), plain);
+  const std::string only = complete(R"(,"logit_bias":{"66":100})");
+  EXPECT_EQ(only, std::string(only.size(), 'A'));  // 66 is the byte 65
+  EXPECT_EQ(complete(R"(,"top_k":1,"temperature":5)"), plain);
+  EXPECT_EQ(complete(R"(,"min_p":1,"temperature":1)"), plain);
+}
+
 TEST_F(EdgeNodeTest, TokenizesBothWays) {
   start(config_with_artifact());
   const json::value tokens = answer("/tokenize", R"({"content":"Hello"})");
@@ -239,6 +308,8 @@ TEST_F(EdgeNodeTest, SplitAnswersEqualLocalOnesAlsoWhenTheCoordinatorGoes) {
   ASSERT_TRUE(soon([&] { return node_->active() == v1_ && !coordinator_.offer; }));
   const std::string local = complete();
   EXPECT_EQ(complete(R"(,"skein":{"split_layer":1})"), local);
+  const std::string form = R"(,"grammar":"root ::= [a-z]{4} [0-9]")";
+  EXPECT_EQ(complete(form + R"(,"skein":{"split_layer":1})"), complete(form));
   EXPECT_GT(metric("skein_split_steps_total"), 0);
   EXPECT_EQ(metric("skein_split_fallbacks_total"), 0);
   coordinator_.behind.cut_at_step = 15;  // the link dies, the server is gone for good

@@ -129,6 +129,53 @@ TEST_F(Generator, LocalSessionsPickWhatTheModelSaysWhateverTheBatches) {
   EXPECT_EQ(together, sampler.pick(logits));
 }
 
+TEST_F(Generator, LocalSessionsFollowTheirGrammarAndSayWhenItIsComplete) {
+  const auto hosted = test::host(test::golden_artifact());
+  const Tokenizer& tokenizer = *hosted->model->tokenizer();
+  const std::uint32_t vocab = hosted->model->config().vocab;
+  const Constraint constraint{Grammar::parse("root ::= \"\xE9\x9B\xBB\" [0-9]{2}").value(),
+                              trie_of(tokenizer, vocab), &tokenizer};
+  LocalSession session(real_.env(), hosted, TokenPicker({.seed = 5}, constraint));
+  std::string text;
+  Heard heard;
+  Asker asker;
+  asker.on_text = [&text](std::string piece) -> Task<Result<void>> {
+    text += piece;
+    co_return Result<void>{};
+  };
+  asker.is_gone = [] { return false; };
+  GenerateRequest request{.prompt = {8}, .max_tokens = 20, .stops = {}};
+  const auto ended = real_.run(generate(real_.env(), session, tokenizer, std::move(request),
+                                        std::move(asker), heard.answer));
+  ASSERT_TRUE(ended) << to_string(ended.error());
+  EXPECT_EQ(text.size(), 5U) << text;
+  EXPECT_TRUE(text.starts_with("\xE9\x9B\xBB"));
+  EXPECT_TRUE(session.is_complete());
+  EXPECT_EQ(heard.answer.finish, Finish::kStop);
+  EXPECT_EQ(heard.answer.completion_tokens, 5U);  // no token of the vocabulary is this character
+}
+
+TEST_F(Generator, AGrammarThatTheVocabularyCannotWriteEndsTheAnswerWithItsError) {
+  const auto hosted = test::host(test::golden_artifact());
+  const std::string_view bytes[] = {"", "a"};
+  const Constraint constraint{Grammar::parse("root ::= \"b\"").value(),
+                              TokenTrie::make(bytes, kEndOfText), hosted->model->tokenizer()};
+  LocalSession session(real_.env(), hosted, TokenPicker({}, constraint));
+  const auto refused = real_.run(session.next({1}));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::kUnsupported);
+}
+
+TEST_F(Generator, ThePromptCountsForRepetitionAndWhatWasPickedOnlyOnce) {
+  const std::vector<float> logits = {0, 3, 2.9F, 1};
+  const SamplerOptions options{.temperature = 0, .repetition_penalty = 2, .repeat_last_n = 2};
+  TokenPicker picker(options);
+  picker.fed(std::vector<TokenId>{1});
+  EXPECT_EQ(picker.pick(logits).value(), 2U);  // 1 was in the prompt
+  picker.fed(std::vector<TokenId>{2});         // known already: 1 is still among the last two
+  EXPECT_EQ(picker.pick(logits).value(), 1U);
+}
+
 TEST_F(Generator, LocalSessionsRefuseIdsOutsideTheVocabulary) {
   const auto hosted = test::host(test::golden_artifact());
   LocalSession session(real_.env(), hosted, {});
