@@ -76,7 +76,8 @@ Result<std::unique_ptr<Model>> Model::open(PageSource& pages) {
   weights.config = config;
   weights.chat_template = pages.manifest().chat_template;
   TensorReader tensors(pages);
-  TRY(weights.embedding, tensors.matrix("emb.weight", {Layout::kRows, config.vocab, config.width}));
+  TRY(weights.embedding,
+      tensors.embedding("emb.weight", {Layout::kRows, config.vocab, config.width}));
   TRY(weights.ln0, read_norm(tensors, "blocks.0.ln0", config.width));
   for (std::uint32_t index = 0; index < config.layers; ++index) {
     TRY(LayerWeights layer, read_layer(tensors, index, config));

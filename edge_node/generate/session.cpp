@@ -30,10 +30,12 @@ Task<Result<TokenId>> LocalSession::next(std::vector<TokenId> ids) {
     std::function<void()> job = [&, first, count, last] {
       const std::span<float> logits = last ? std::span(logits_) : std::span<float>();
       const Feed feed = {std::span(ids).subspan(first, count), &state_, logits};
-      runner_.feed(std::span(&feed, 1));
-      if (last) picked = picker_.pick(logits_);
+      const Result<void> fed = runner_.feed(std::span(&feed, 1));
+      if (!fed) picked = tl::unexpected(fed.error());
+      if (fed && last) picked = picker_.pick(logits_);
     };
     co_await env_.compute.run(std::move(job), forward_cost(hosted_->model->config(), count));
+    if (!picked) break;
   }
   co_return picked;
 }

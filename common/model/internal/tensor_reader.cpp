@@ -52,7 +52,8 @@ Result<Matrix> TensorReader::blocks_of(const TensorEntry& tensor) {
   return matrix;
 }
 
-Result<Matrix> TensorReader::matrix(const std::string& name, const MatrixShape& shape) {
+Result<const TensorEntry*> TensorReader::find(const std::string& name,
+                                              const MatrixShape& shape) const {
   TRY(const TensorEntry* tensor, find(name));
   const bool fits = tensor->rows != 0 && tensor->cols != 0 &&
                     (shape.rows == 0 || shape.rows == tensor->rows) &&
@@ -63,7 +64,29 @@ Result<Matrix> TensorReader::matrix(const std::string& name, const MatrixShape& 
                                shape_text(shape.rows, shape.cols) + " " +
                                std::string(name_of(shape.layout)));
   }
+  return tensor;
+}
+
+Result<Matrix> TensorReader::matrix(const std::string& name, const MatrixShape& shape) {
+  TRY(const TensorEntry* tensor, find(name, shape));
   return blocks_of(*tensor);
+}
+
+Result<std::unique_ptr<EmbeddingTable>> TensorReader::embedding(const std::string& name,
+                                                                const MatrixShape& shape) {
+  TRY(const TensorEntry* tensor, find(name, shape));
+  std::uint64_t next = 0;
+  for (const Segment& segment : tensor->segments) {
+    const auto& sizes = pages_.manifest().pages;
+    const std::uint64_t size = segment.page < sizes.size() ? sizes[segment.page].bytes : 0;
+    const std::uint64_t bytes =
+        stored_bytes(tensor->format, tensor->layout, segment.rows, tensor->cols);
+    if (segment.first_row != next || segment.rows == 0) break;
+    if (segment.offset > size || bytes > size - segment.offset) break;
+    next += segment.rows;
+  }
+  if (next != tensor->rows) return misshapen(name, "its segments do not cover it");
+  return std::make_unique<EmbeddingTable>(pages_, *tensor);
 }
 
 Result<std::vector<float>> TensorReader::vector(const std::string& name, std::size_t count) {

@@ -45,9 +45,9 @@ Task<Result<TokenId>> SplitSession::next(std::vector<TokenId> ids) {
     first += count;
     fed_.insert(fed_.end(), batch.begin(), batch.end());
     if (machine_.local()) {
-      co_await run_all(std::move(batch));
+      CO_TRY_VOID(co_await run_all(std::move(batch)));
     } else {
-      co_await feed_remote(std::move(batch));
+      CO_TRY_VOID(co_await feed_remote(std::move(batch)));
     }
   }
   co_return co_await pick();
@@ -58,19 +58,21 @@ std::size_t SplitSession::batch_limit() const {
   return std::clamp<std::size_t>(fitting, 1, std::min(kSplitPrefill, kMaxSplitTokens));
 }
 
-Task<void> SplitSession::feed_remote(std::vector<TokenId> ids) {
+Task<Result<void>> SplitSession::feed_remote(std::vector<TokenId> ids) {
   const auto count = static_cast<std::uint32_t>(ids.size());
-  co_await run_lower(std::move(ids));
-  co_await settle(count);
+  CO_TRY_VOID(co_await run_lower(std::move(ids)));
+  co_return co_await settle(count);
 }
 
 // Embedding and layers 0...k-1 of each token; what the upper layers need goes into the payload.
-Task<void> SplitSession::run_lower(std::vector<TokenId> ids) {
+Task<Result<void>> SplitSession::run_lower(std::vector<TokenId> ids) {
   payload_.resize(ids.size() * 2 * width_ * sizeof(float));
+  Result<void> embedded;
   std::function<void()> job = [&] {
     const std::size_t half = width_ * sizeof(float);
     std::byte* out = payload_.data();
-    runner_.embed(ids, activation_);
+    embedded = runner_.embed(ids, activation_);
+    if (!embedded) return;
     runner_.layers(LayerIndex(0), LayerIndex(first_layer_), activation_, state_);
     for (std::size_t first = 0; first < activation_.x.size(); first += width_) {
       std::memcpy(out, &activation_.x[first], half);
@@ -79,10 +81,11 @@ Task<void> SplitSession::run_lower(std::vector<TokenId> ids) {
     }
   };
   co_await env_.compute.run(std::move(job), forward_cost(hosted_->model->config(), ids.size()));
+  co_return embedded;
 }
 
 // Until the batch has been answered, or the session has turned local.
-Task<void> SplitSession::settle(std::uint32_t count) {
+Task<Result<void>> SplitSession::settle(std::uint32_t count) {
   SplitAction action = machine_.step(SplitEvent::Fed{count});
   while (action != SplitAction::kUseReply) {
     AnySplitEvent event;
@@ -97,11 +100,11 @@ Task<void> SplitSession::settle(std::uint32_t count) {
         event = co_await wait_link();
         break;
       default:
-        co_await rebuild();
-        co_return;
+        co_return co_await rebuild();
     }
     action = machine_.step(event);
   }
+  co_return Result<void>{};
 }
 
 Task<AnySplitEvent> SplitSession::open() {
@@ -158,7 +161,7 @@ Task<AnySplitEvent> SplitSession::wait_link() {
 }
 
 // The state of every layer, from the beginning, out of the ids alone.
-Task<void> SplitSession::rebuild() {
+Task<Result<void>> SplitSession::rebuild() {
   client_.counters_.fallbacks += 1;
   client_.counters_.replayed_tokens += fed_.size();
   env_.log.warn("split session goes on alone", {{"session", id_.value()}, {"tokens", fed_.size()}});
@@ -168,16 +171,20 @@ Task<void> SplitSession::rebuild() {
     const std::size_t last = std::min(first + kPrefillTokens, fed_.size());
     std::vector<TokenId> ids(fed_.begin() + static_cast<std::ptrdiff_t>(first),
                              fed_.begin() + static_cast<std::ptrdiff_t>(last));
-    co_await run_all(std::move(ids));
+    CO_TRY_VOID(co_await run_all(std::move(ids)));
   }
+  co_return Result<void>{};
 }
 
-Task<void> SplitSession::run_all(std::vector<TokenId> ids) {
+Task<Result<void>> SplitSession::run_all(std::vector<TokenId> ids) {
+  Result<void> embedded;
   std::function<void()> job = [&] {
-    runner_.embed(ids, activation_);
+    embedded = runner_.embed(ids, activation_);
+    if (!embedded) return;
     runner_.layers(LayerIndex(0), LayerIndex(layers_), activation_, state_);
   };
   co_await env_.compute.run(std::move(job), forward_cost(hosted_->model->config(), ids.size()));
+  co_return embedded;
 }
 
 Task<Result<TokenId>> SplitSession::pick() {

@@ -21,15 +21,15 @@ class SplitSession final : public Session {
 
  private:
   std::size_t batch_limit() const;
-  Task<void> feed_remote(std::vector<TokenId> ids);
-  Task<void> run_lower(std::vector<TokenId> ids);
-  Task<void> settle(std::uint32_t count);
+  Task<Result<void>> feed_remote(std::vector<TokenId> ids);
+  Task<Result<void>> run_lower(std::vector<TokenId> ids);
+  Task<Result<void>> settle(std::uint32_t count);
   Task<AnySplitEvent> open();
   Task<AnySplitEvent> send(std::uint32_t count);
   Task<AnySplitEvent> wait_link();
   Result<void> take_reply(const Envelope& reply, std::uint32_t count);
-  Task<void> rebuild();
-  Task<void> run_all(std::vector<TokenId> ids);
+  Task<Result<void>> rebuild();
+  Task<Result<void>> run_all(std::vector<TokenId> ids);
   Task<Result<TokenId>> pick();
 
   SplitClient& client_;
