@@ -162,19 +162,19 @@ class TilesByStrip {
   template <std::size_t block>
   SKEIN_INLINE void multiply_block(RunDots& run, std::size_t g, const std::int8_t* codes) {
     if constexpr (block == 0) {
-      unit_.template load<kWeights<0>>(weights_[0][g], 64);
-      if constexpr (kTiles == 2) unit_.template load<kWeights<1>>(weights_[1][g], 64);
+      unit_.template load<kWeightTile<0>>(weights_[0][g], 64);
+      if constexpr (kTiles == 2) unit_.template load<kWeightTile<1>>(weights_[1][g], 64);
     }
-    unit_.template load<kInputs<block>>(codes, groups_ * kGroupCodes);
+    unit_.template load<kInputTile<block>>(codes, groups_ * kGroupCodes);
     multiply_tile<0, block>(run.dots[0][block][g]);
     if constexpr (kTiles == 2) multiply_tile<1, block>(run.dots[1][block][g]);
   }
 
   template <std::size_t tile, std::size_t block>
   SKEIN_INLINE void multiply_tile(std::int32_t (*dots)[kLanes]) {
-    unit_.template zero<kDots<tile, block>>();
-    unit_.template dot<kDots<tile, block>, kInputs<block>, kWeights<tile>>();
-    unit_.template store<kDots<tile, block>>(dots, kLanes * sizeof(std::int32_t));
+    unit_.template zero<kDotTile<tile, block>>();
+    unit_.template dot<kDotTile<tile, block>, kInputTile<block>, kWeightTile<tile>>();
+    unit_.template store<kDotTile<tile, block>>(dots, kLanes * sizeof(std::int32_t));
   }
 
   Unit& unit_;

@@ -20,11 +20,11 @@ constexpr std::size_t kGroupCodes = 32;
 
 // Registers: the dots of tile t and block b, block b's inputs, tile t's weights.
 template <std::size_t tile, std::size_t block>
-constexpr int kDots = 2 * tile + block;
+constexpr int kDotTile = 2 * tile + block;
 template <std::size_t block>
-constexpr int kInputs = 4 + block;
+constexpr int kInputTile = 4 + block;
 template <std::size_t tile>
-constexpr int kWeights = 6 + tile;
+constexpr int kWeightTile = 6 + tile;
 
 // The 64 bytes that tell the unit its registers' shapes (palette 1).
 struct TileShapes {
@@ -52,15 +52,15 @@ SKEIN_INLINE TileShapes shapes_for(std::size_t inputs) {
   const std::size_t first = inputs < kBlock ? inputs : kBlock;
   const std::size_t second = (inputs < kPair ? inputs : kPair) - first;
   TileShapes shapes;
-  shapes.set(kWeights<0>, 8, 64);
-  shapes.set(kWeights<1>, 8, 64);
-  shapes.set(kInputs<0>, first, kGroupCodes);
-  shapes.set(kDots<0, 0>, first, 64);
-  shapes.set(kDots<1, 0>, first, 64);
+  shapes.set(kWeightTile<0>, 8, 64);
+  shapes.set(kWeightTile<1>, 8, 64);
+  shapes.set(kInputTile<0>, first, kGroupCodes);
+  shapes.set(kDotTile<0, 0>, first, 64);
+  shapes.set(kDotTile<1, 0>, first, 64);
   if (second == 0) return shapes;
-  shapes.set(kInputs<1>, second, kGroupCodes);
-  shapes.set(kDots<0, 1>, second, 64);
-  shapes.set(kDots<1, 1>, second, 64);
+  shapes.set(kInputTile<1>, second, kGroupCodes);
+  shapes.set(kDotTile<0, 1>, second, 64);
+  shapes.set(kDotTile<1, 1>, second, 64);
   return shapes;
 }
 
