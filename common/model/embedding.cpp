@@ -11,7 +11,7 @@ EmbeddingTable::EmbeddingTable(PageSource& pages, const TensorEntry& tensor)
       tensor_(tensor),
       row_bytes_(stored_bytes(tensor.format, tensor.layout, 1, tensor.cols)),
       kept_(kKeptRows),
-      bytes_(kKeptRows * row_bytes_) {
+      bytes_(std::make_unique_for_overwrite<std::byte[]>(kKeptRows * row_bytes_)) {
   CHECK(tensor.layout == Layout::kRows);
 }
 
@@ -24,7 +24,7 @@ Result<void> EmbeddingTable::read_row(std::uint32_t row, std::span<float> out) {
   const bool found = place != set.end();
   if (!found) place = std::ranges::min_element(set, {}, &Kept::last_use);
   const auto at = static_cast<std::size_t>(&*place - kept_.data()) * row_bytes_;
-  const MutableByteView stored = MutableByteView(bytes_).subspan(at, row_bytes_);
+  const MutableByteView stored{bytes_.get() + at, row_bytes_};
   if (!found) {
     place->last_use = 0;
     TRY_VOID(fetch(row, stored));

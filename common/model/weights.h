@@ -81,7 +81,7 @@ class EmbeddingTable {
   std::mutex mutex_;
   std::uint64_t uses_ = 0;
   std::vector<Kept> kept_;  // row r in one of kWays places from (r % sets) * kWays on
-  Buffer bytes_;
+  std::unique_ptr<std::byte[]> bytes_;  // untouched, so that rows never kept take no memory
 };
 
 struct Norm {
