@@ -10,6 +10,7 @@ namespace skein::fuzz {
 
 void artifact(ByteView input);
 void blocks(ByteView input);
+void coded_page(ByteView input);
 void frame(ByteView input);
 void gguf(ByteView input);
 void grammar(ByteView input);
@@ -32,6 +33,7 @@ struct Target {
 inline constexpr std::array kTargets = {
     Target{"artifact", artifact},
     Target{"blocks", blocks},
+    Target{"coded_page", coded_page},
     Target{"frame", frame},
     Target{"gguf", gguf},
     Target{"grammar", grammar},
