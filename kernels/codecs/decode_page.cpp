@@ -135,7 +135,7 @@ Result<void> decode_coded(const PageHeader& header, ByteView body, Contexts cont
                           CodecMemory::Parts& parts, std::span<std::uint8_t> out) {
   TRY(const std::size_t table_bytes, read_tables(header, body, parts));
   const auto tables = static_cast<std::uint8_t>(std::bit_width(header.contexts));
-  const std::uint8_t most = contexts.values.empty() ? 0 : std::ranges::max(contexts.values);
+  const std::uint8_t most = largest(contexts.values);
   if (most >= tables) return corrupt("context " + std::to_string(most) + " has no table");
   body = body.subspan(table_bytes);
   if (body.size() < sizeof parts.states || body.size() % 2 != 0) {

@@ -41,7 +41,14 @@ void count_codes(std::span<const std::uint8_t> codes, Contexts contexts,
   for (Counts& counts : parts.counts) counts.fill(0);
   const std::size_t period = contexts.values.size();
   if (period == 0) {
-    for (const std::uint8_t code : codes) ++parts.counts[0][code];
+    // In four places: the same code again does not wait for its count.
+    for (std::size_t i = 0; i < codes.size(); ++i) ++parts.counts[i % 4][codes[i]];
+    for (std::size_t part = 1; part < 4; ++part) {
+      for (std::size_t code = 0; code < kAlphabet; ++code) {
+        parts.counts[0][code] += parts.counts[part][code];
+      }
+      parts.counts[part].fill(0);
+    }
     return;
   }
   for (std::size_t begin = 0; begin < codes.size(); begin += period) {
@@ -50,6 +57,26 @@ void count_codes(std::span<const std::uint8_t> codes, Contexts contexts,
       ++parts.counts[contexts.values[i]][codes[begin + i]];
     }
   }
+}
+
+std::size_t smallest_code(std::span<const Counts> of_contexts) {
+  std::size_t least = kAlphabet;
+  for (const Counts& counts : of_contexts) {
+    for (std::size_t code = 0; code < least; ++code) {
+      if (counts[code] != 0) least = code;
+    }
+  }
+  return least;
+}
+
+std::size_t largest_code(std::span<const Counts> of_contexts) {
+  std::size_t most = 0;
+  for (const Counts& counts : of_contexts) {
+    for (std::size_t code = most; code < kAlphabet; ++code) {
+      if (counts[code] != 0) most = code;
+    }
+  }
+  return most;
 }
 
 // Tables of more slots than half the page has codes cost more to make than they save.
@@ -150,14 +177,14 @@ std::size_t encode_unchecked(std::span<const std::uint8_t> codes, Contexts conte
                              CodecMemory::Parts& parts, MutableByteView out) {
   const auto count = static_cast<std::uint32_t>(codes.size());
   if (count == 0) return header_at(out, {});
-  const auto [least, most] = std::ranges::minmax(codes);
-  if (least == most) {
+  count_codes(codes, contexts, parts);
+  const auto most = static_cast<std::uint8_t>(largest_code(parts.counts));
+  if (smallest_code(parts.counts) == most) {
     return header_at(out, {.form = PageForm::kOneCode, .parameter = most, .count = count});
   }
   const auto bits = static_cast<std::uint32_t>(std::bit_width(most));
   const std::size_t packed = packed_bytes(count, bits);
   const std::size_t worth = packed - packed / kLeastGain;
-  count_codes(codes, contexts, parts);
   if (worth > kPageHeaderBytes) {
     const std::size_t bytes = code(codes, contexts, parts, out.first(worth));
     if (bytes > 0) return bytes;
@@ -171,7 +198,7 @@ std::size_t encode_page(std::span<const std::uint8_t> codes, Contexts contexts, 
                         MutableByteView out) {
   CHECK(codes.size() <= kMaxPageCodes && out.size() >= coded_page_bound(codes.size()));
   CHECK(contexts.values.size() <= kMaxPageCodes);
-  CHECK(contexts.values.empty() || std::ranges::max(contexts.values) < kMaxContexts);
+  CHECK(largest(contexts.values) < kMaxContexts);
   const std::size_t bytes = encode_unchecked(codes, contexts, memory.parts(), out);
   store_le(out, 0, check_of(ByteView(out).first(bytes).subspan(kCheckedFrom)));
   return bytes;

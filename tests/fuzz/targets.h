@@ -10,6 +10,7 @@ namespace skein::fuzz {
 
 void artifact(ByteView input);
 void blocks(ByteView input);
+void coded_elements(ByteView input);
 void coded_page(ByteView input);
 void frame(ByteView input);
 void gguf(ByteView input);
@@ -33,6 +34,7 @@ struct Target {
 inline constexpr std::array kTargets = {
     Target{"artifact", artifact},
     Target{"blocks", blocks},
+    Target{"coded_elements", coded_elements},
     Target{"coded_page", coded_page},
     Target{"frame", frame},
     Target{"gguf", gguf},

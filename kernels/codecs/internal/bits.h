@@ -1,7 +1,8 @@
-// Bits in bytes, lowest first. The writer writes into room that its caller has made sure of; the
-// reader reads zeros beyond the end and says that it did. Values; any thread.
+// Bits in bytes, lowest first. The writer tells how many bytes it wanted; the reader reads zeros
+// beyond the end and tells that it did. Values; any thread.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstdint>
 #include <cstring>
@@ -14,11 +15,11 @@ class BitWriter {
  public:
   explicit BitWriter(MutableByteView out) : out_(out) {}
 
-  // The low `count` bits of `value`, at most 32. Without room nothing is written.
+  // The low `count` bits of `value`, at most 32. Without room they only count.
   void put(std::uint32_t value, std::uint32_t count) {
     pending_ |= (std::uint64_t{value} & ((std::uint64_t{1} << count) - 1)) << pending_bits_;
     pending_bits_ += count;
-    while (pending_bits_ >= 8) put_byte();
+    if (pending_bits_ >= 32) put_bytes(4);
   }
   // Exp-Golomb of order 0: 0 is one bit, 1 and 2 are three, 3 to 6 five.
   void put_golomb(std::uint32_t value) {
@@ -29,20 +30,17 @@ class BitWriter {
   }
   // Bytes written, the last one filled up with zeros.
   std::size_t finish() {
-    if (pending_bits_ > 0) {
-      pending_bits_ = 8;
-      put_byte();
-    }
+    put_bytes((pending_bits_ + 7) / 8);
+    pending_bits_ = 0;
     return at_;
   }
-  bool overran() const { return at_ > out_.size(); }
 
  private:
-  void put_byte() {
-    if (at_ < out_.size()) out_[at_] = static_cast<std::byte>(pending_ & 0xFF);
-    ++at_;
-    pending_ >>= 8;
-    pending_bits_ -= 8;
+  void put_bytes(std::uint32_t bytes) {
+    if (at_ + bytes <= out_.size()) std::memcpy(out_.data() + at_, &pending_, bytes);
+    at_ += bytes;
+    pending_ = bytes == 8 ? 0 : pending_ >> (8 * bytes);
+    pending_bits_ -= std::min(pending_bits_, 8 * bytes);
   }
 
   MutableByteView out_;
@@ -66,6 +64,16 @@ class BitReader {
     bit_ += 2 * zeros + 1;
     const std::uint64_t rest = (word >> zeros >> 1) & ((1ULL << zeros) - 1);
     return static_cast<std::uint32_t>((1ULL << zeros) + rest - 1);
+  }
+  // Whether so many bits can be taken without looking for the end.
+  bool is_sure_of(std::size_t bits) const { return (bit_ + bits) / 8 + 8 <= in_.size(); }
+  // As take, where is_sure_of(count).
+  std::uint32_t take_surely(std::uint32_t count) {
+    std::uint64_t word;
+    std::memcpy(&word, in_.data() + bit_ / 8, sizeof word);
+    word >>= bit_ % 8;
+    bit_ += count;
+    return static_cast<std::uint32_t>(word & ((std::uint64_t{1} << count) - 1));
   }
   std::size_t bytes_taken() const { return (bit_ + 7) / 8; }
   bool overran() const { return bit_ > in_.size() * 8; }

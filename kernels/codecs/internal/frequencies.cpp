@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/codecs/internal/zigzag.h"
 #include "kernels/ops/log.h"
 
 namespace skein {
@@ -14,13 +15,6 @@ double slope(std::uint32_t count, std::uint32_t lower_frequency) {
 }
 
 constexpr double kNatsPerBit = 0.69314718055994530942;
-
-constexpr std::uint32_t zigzag(std::int32_t value) {
-  return (static_cast<std::uint32_t>(value) << 1) ^ static_cast<std::uint32_t>(value >> 31);
-}
-constexpr std::int32_t unzigzag(std::uint32_t value) {
-  return static_cast<std::int32_t>(value >> 1) ^ -static_cast<std::int32_t>(value & 1);
-}
 
 }  // namespace
 
