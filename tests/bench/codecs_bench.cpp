@@ -4,7 +4,6 @@
 // Or the bytes of files as bf16, alone or as the difference from a base:
 //   build/release/bin/codecs_bench FILE [BASE]
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
@@ -15,6 +14,7 @@
 #include "kernels/codecs/coded_page.h"
 #include "kernels/codecs/elements.h"
 #include "kernels/isa/isa.h"
+#include "tests/support/best_seconds.h"
 
 namespace skein {
 namespace {
@@ -22,16 +22,7 @@ namespace {
 constexpr int kRounds = 15;
 constexpr std::size_t kPages = 64;
 
-double best_seconds(const std::function<void()>& body) {
-  double best = 1e9;
-  for (int round = 0; round < kRounds; ++round) {
-    const auto start = std::chrono::steady_clock::now();
-    body();
-    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-    best = std::min(best, took.count());
-  }
-  return best;
-}
+double best_seconds(const std::function<void()>& body) { return test::best_seconds(kRounds, body); }
 
 struct Case {
   const char* name;

@@ -19,6 +19,7 @@ void json_schema(ByteView input);
 void manifest(ByteView input);
 void message(ByteView input);
 void pack(ByteView input);
+void packed_tensors(ByteView input);
 void patch(ByteView input);
 void pickle(ByteView input);
 void rwkv_cpp(ByteView input);
@@ -43,6 +44,7 @@ inline constexpr std::array kTargets = {
     Target{"manifest", manifest},
     Target{"message", message},
     Target{"pack", pack},
+    Target{"packed_tensors", packed_tensors},
     Target{"patch", patch},
     Target{"pickle", pickle},
     Target{"rwkv_cpp", rwkv_cpp},
