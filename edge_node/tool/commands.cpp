@@ -13,6 +13,7 @@ void add_model_commands(CLI::App& tool, Command& chosen) {
   tool::add_chat(tool, chosen);
   tool::add_eval(tool, chosen);
   tool::add_bench(tool, chosen);
+  tool::add_tensors(tool, chosen);
 }
 
 }  // namespace skein

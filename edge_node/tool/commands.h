@@ -1,5 +1,5 @@
 // The tool's commands that run a model: inspect, verify, tokenize, detokenize, logits, generate,
-// chat, eval, bench. Used by mains; main thread.
+// chat, eval, bench; and tensors, which packs files of weights. Used by mains; main thread.
 #pragma once
 
 #include "common/cli/command.h"

@@ -8,6 +8,7 @@
 #endif
 
 #include "common/base/check.h"
+#include "kernels/codecs/streams.h"
 #include "kernels/isa/internal/amx_cpu.h"
 #include "kernels/isa/internal/elementwise.h"
 #include "kernels/isa/internal/tables.h"
@@ -44,6 +45,7 @@ constexpr KernelTable kScalarKernels = {
     .exp_decay_all = exp_decay_all,
     .shift_mix = shift_mix,
     .normalize = normalize,
+    .decode_streams = reference::decode_streams,
 };
 
 struct Choice {

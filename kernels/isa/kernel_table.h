@@ -9,7 +9,8 @@
 
 namespace skein {
 
-struct Inputs;  // kernels/ops/matmul.h
+struct Inputs;       // kernels/ops/matmul.h
+struct CodeStreams;  // kernels/codecs/streams.h
 struct HeadInputs;
 struct HeadOutputs;
 struct WkvHead;  // kernels/ops/wkv.h
@@ -56,6 +57,8 @@ struct KernelTable {
   using Normalize = void (*)(const float* x, std::size_t count, const float* weight,
                              const float* bias, float epsilon, float* out);
 
+  using DecodeStreams = void (*)(CodeStreams& in);
+
   Tiles tiles_f32;
   Tiles tiles_bf16;
   Tiles tiles_f16;
@@ -82,6 +85,7 @@ struct KernelTable {
   Elementwise exp_decay_all;
   ShiftMix shift_mix;
   Normalize normalize;
+  DecodeStreams decode_streams;
 };
 
 const KernelTable& kernel_table(Isa isa);  // isa must be one of supported_isas()

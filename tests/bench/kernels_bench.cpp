@@ -3,7 +3,6 @@
 //   cmake --build --preset release --target kernels_bench && build/release/bin/kernels_bench [MiB]
 #include <algorithm>
 #include <charconv>
-#include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <functional>
@@ -13,6 +12,7 @@
 #include "kernels/ops/activations.h"
 #include "kernels/ops/norm.h"
 #include "kernels/ops/wkv.h"
+#include "tests/support/best_seconds.h"
 #include "tests/support/stored_matrix.h"
 
 namespace skein {
@@ -20,16 +20,7 @@ namespace {
 
 constexpr int kRounds = 9;
 
-double best_seconds(const std::function<void()>& body) {
-  double best = 1e9;
-  for (int round = 0; round < kRounds; ++round) {
-    const auto start = std::chrono::steady_clock::now();
-    body();
-    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-    best = std::min(best, took.count());
-  }
-  return best;
-}
+double best_seconds(const std::function<void()>& body) { return test::best_seconds(kRounds, body); }
 
 // A wide sum over the whole buffer: what reading costs when nothing else is done.
 double read_bandwidth(const std::vector<test::CacheLine>& buffer) {

@@ -10,6 +10,8 @@ namespace skein::fuzz {
 
 void artifact(ByteView input);
 void blocks(ByteView input);
+void coded_elements(ByteView input);
+void coded_page(ByteView input);
 void frame(ByteView input);
 void gguf(ByteView input);
 void grammar(ByteView input);
@@ -17,6 +19,7 @@ void json_schema(ByteView input);
 void manifest(ByteView input);
 void message(ByteView input);
 void pack(ByteView input);
+void packed_tensors(ByteView input);
 void patch(ByteView input);
 void pickle(ByteView input);
 void rwkv_cpp(ByteView input);
@@ -32,6 +35,8 @@ struct Target {
 inline constexpr std::array kTargets = {
     Target{"artifact", artifact},
     Target{"blocks", blocks},
+    Target{"coded_elements", coded_elements},
+    Target{"coded_page", coded_page},
     Target{"frame", frame},
     Target{"gguf", gguf},
     Target{"grammar", grammar},
@@ -39,6 +44,7 @@ inline constexpr std::array kTargets = {
     Target{"manifest", manifest},
     Target{"message", message},
     Target{"pack", pack},
+    Target{"packed_tensors", packed_tensors},
     Target{"patch", patch},
     Target{"pickle", pickle},
     Target{"rwkv_cpp", rwkv_cpp},

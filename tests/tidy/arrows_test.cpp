@@ -28,6 +28,7 @@ const std::map<std::string, Rooms>& allowed() {
        {"common/base", "common/checkpoint", "common/artifact", "common/crypto", "kernels"}},
       {"common/delta", {"common/base", "common/artifact", "common/crypto", "kernels"}},
       {"common/pack", {"common/base", "common/crypto"}},
+      {"common/tensors", {"common/base", "common/checkpoint", "common/crypto", "kernels"}},
       {"common/store", {"common/base"}},
       {"common/grammar", {"common/base"}},
       {"common/cli", {"common/base", "common/env"}},

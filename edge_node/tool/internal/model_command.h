@@ -54,5 +54,6 @@ void add_generate(CLI::App& tool, Command& chosen);
 void add_chat(CLI::App& tool, Command& chosen);
 void add_eval(CLI::App& tool, Command& chosen);
 void add_bench(CLI::App& tool, Command& chosen);
+void add_tensors(CLI::App& tool, Command& chosen);
 
 }  // namespace skein::tool

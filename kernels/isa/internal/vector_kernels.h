@@ -8,6 +8,7 @@
 // keep the copy that was compiled with AVX-512 and hand it to a program running without.
 #pragma once
 
+#include "kernels/isa/internal/code_streams.h"
 #include "kernels/isa/internal/elementwise.h"
 #include "kernels/isa/internal/lanes.h"
 #include "kernels/isa/internal/neuron_kernels.h"
@@ -74,6 +75,7 @@ constexpr KernelTable kVectorKernels = {
     .exp_decay_all = exp_decay_all,
     .shift_mix = shift_mix,
     .normalize = normalize,
+    .decode_streams = decode_streams,
 };
 
 }  // namespace

@@ -52,7 +52,7 @@ TEST(Safetensors, RefusesWhatDoesNotFit) {
   };
   EXPECT_EQ(one(R"({"dtype":"F32","shape":[2],"data_offsets":[0,8]})"), "accepted");
   refused(one(R"({"dtype":"F32","shape":[3],"data_offsets":[0,8]})"), "does not fit");
-  refused(one(R"({"dtype":"F32","shape":[0],"data_offsets":[0,0]})"), "does not fit");
+  refused(one(R"({"dtype":"F32","shape":[0],"data_offsets":[0,0]})", ""), "does not fit");
   refused(one(R"({"dtype":"F32","shape":[-2],"data_offsets":[0,8]})"), "no proper shape");
   refused(one(R"({"dtype":"F32","shape":[2.0],"data_offsets":[0,8]})"), "no proper shape");
   refused(one(R"({"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,8]})"),
