@@ -9,5 +9,6 @@ extern const KernelTable kAvx2Kernels;
 extern const KernelTable kAvx512Kernels;
 extern const KernelTable kNeonKernels;
 extern const KernelTable kNeonDotKernels;
+extern const KernelTable kNeonI8mmKernels;
 
 }  // namespace skein
