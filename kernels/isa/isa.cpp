@@ -64,6 +64,7 @@ bool cpu_has_avx512() {
 bool cpu_has_amx() { return cpu_has_avx512() && amx_permitted(); }
 #elif defined(__aarch64__)
 bool cpu_has_dot() { return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0; }
+bool cpu_has_i8mm() { return cpu_has_dot() && (getauxval(AT_HWCAP2) & HWCAP2_I8MM) != 0; }
 #endif
 bool always() { return true; }
 
@@ -77,6 +78,7 @@ constexpr Choice kChoices[] = {
 #elif defined(__aarch64__)
     {Isa::kNeon, &kNeonKernels, always},
     {Isa::kNeon, &kNeonDotKernels, cpu_has_dot},
+    {Isa::kNeon, &kNeonI8mmKernels, cpu_has_i8mm},
 #endif
 };
 

@@ -10,5 +10,6 @@ extern const KernelTable kAvx512Kernels;
 extern const KernelTable kAmxKernels;
 extern const KernelTable kNeonKernels;
 extern const KernelTable kNeonDotKernels;
+extern const KernelTable kNeonI8mmKernels;
 
 }  // namespace skein

@@ -76,6 +76,9 @@ void plain_tiles(const TileProduct& product) {
 #if defined(__AVX512F__)
 constexpr std::size_t kInputsAtOnce = 8;
 #define SKEIN_UNROLL_INPUTS _Pragma("clang loop unroll(full)")
+#elif defined(__ARM_FEATURE_MATMUL_INT8)
+constexpr std::size_t kInputsAtOnce = 4;
+#define SKEIN_UNROLL_INPUTS _Pragma("clang loop unroll(full)")
 #else
 constexpr std::size_t kInputsAtOnce = 4;
 #define SKEIN_UNROLL_INPUTS
@@ -97,9 +100,10 @@ SKEIN_INLINE void grouped_tile(const char* at, const Inputs& x, std::size_t firs
   }
   for (std::size_t group = 0; group < groups; ++group, at += Group<bits>::kBytes) {
     const Group<bits> w(at);
+    const SumsOfInputs<bits, kInputs> products(w, codes, group * 32);
     SKEIN_UNROLL_INPUTS
     for (std::size_t i = 0; i < kInputs; ++i) {
-      const I32 dot = w.dot(codes[i] + group * 32, sums[i][group]);
+      const I32 dot = w.dot(products[i], sums[i][group]);
       totals[i] += __builtin_convertvector(dot, F32) * (w.scales * scales[i][group]);
     }
   }

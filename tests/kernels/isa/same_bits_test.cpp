@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <limits>
 #include <random>
@@ -24,6 +25,9 @@ using test::StoredMatrix;
 constexpr Format kFormats[] = {Format::kF32, Format::kBf16, Format::kF16, Format::kQ8,
                                Format::kQ6,  Format::kQ5,   Format::kQ4};
 
+// Random shapes tried; few where an emulator runs them.
+int rounds() { return std::getenv("SKEIN_TEST_QUICK") == nullptr ? 40 : 4; }
+
 // Runs `compute` once per instruction set and expects the scalar one's bits from all.
 template <class Compute>
 void expect_same_bits(Compute compute) {
@@ -42,7 +46,7 @@ void expect_same_bits(Compute compute) {
 TEST(SameBits, ProductsOfEveryFormatAndOddShape) {
   SerialParallel serial;
   std::mt19937 shapes(1);
-  for (int round = 0; round < 40; ++round) {
+  for (int round = 0; round < rounds(); ++round) {
     const auto rows = static_cast<std::uint32_t>(1 + shapes() % 90);
     const auto cols = static_cast<std::uint32_t>(1 + shapes() % 700);
     const std::size_t count = round % 2 == 0 ? 1 : 1 + shapes() % 19;
@@ -136,7 +140,7 @@ TEST(SameBits, PackedPagesOfAnyBytes) {
 TEST(SameBits, NeuronsOfEveryFormatAndOddShape) {
   SerialParallel serial;
   std::mt19937 shapes(2);
-  for (int round = 0; round < 40; ++round) {
+  for (int round = 0; round < rounds(); ++round) {
     const auto rows = static_cast<std::uint32_t>(1 + shapes() % (round % 4 == 0 ? 600 : 60));
     const auto cols = static_cast<std::uint32_t>(1 + shapes() % (round % 4 == 1 ? 2500 : 400));
     std::vector<float> h = random_floats(rows, shapes());
