@@ -178,6 +178,7 @@ Result<void> EdgeNode::Parts::listen() {
 Task<void> EdgeNode::Parts::stop() {
   if (server) co_await server->stop();
   if (link) co_await link->stop();
+  co_await host.stop();
   co_await duty.stop();
   if (split) co_await split->stop();
   co_await tasks.stop();
@@ -188,6 +189,7 @@ void EdgeNode::Parts::refresh(EdgeMetrics& into) const {
   into.set_slot(updater->slot() ? updater->slot()->generation : 0);
   into.take(updater->counters());
   into.take(split->counters());
+  into.take(host.passes());
   into.take(learner.status());
 }
 

@@ -141,7 +141,7 @@ Task<Result<void>> AnswerApi::open_session(Work& work) {
   CO_TRY(TokenPicker picker, co_await picker_for(work));
   const std::uint32_t layer = work.request.split_layer.value_or(config_.first_layer);
   if (layer == 0) {
-    work.session = std::make_unique<LocalSession>(env_, work.model, std::move(picker));
+    work.session = std::make_unique<LocalSession>(work.model, std::move(picker));
     co_return Result<void>{};
   }
   const ModelConfig& config = work.model->model->config();

@@ -24,6 +24,10 @@ EdgeMetrics::EdgeMetrics()
       rows_(counter("skein_value_rows_total", "Rows there were; the rest were exact zeros.")),
       decode_seconds_(
           counter("skein_decode_seconds_total", "Time between first and last token of answers.")),
+      passes_(counter("skein_passes_total", "Passes over the weights.")),
+      pass_rows_(counter("skein_pass_rows_total",
+                         "Tokens that those passes took: the batch size is this over passes.")),
+      pass_sessions_(counter("skein_pass_sessions_total", "Sessions that shared those passes.")),
       pages_fetched_(counter("skein_pages_fetched_total", "Pages taken from the coordinator.")),
       update_bytes_(counter("skein_update_bytes_total", "Bytes of those pages.")),
       pages_refused_(counter("skein_pages_refused_total", "Pages that were not what they said.")),
@@ -59,8 +63,8 @@ void EdgeMetrics::count_answer(AnswerEnd end) { answers_[static_cast<int>(end)]-
 void EdgeMetrics::count_tokens(const Answer& answer, const Runner::Counters& rows) {
   tokens_generated_.Increment(static_cast<double>(answer.completion_tokens));
   prompt_tokens_.Increment(static_cast<double>(answer.prompt_tokens));
-  rows_read_.Increment(static_cast<double>(rows.value_rows_read));
-  rows_.Increment(static_cast<double>(rows.value_rows_total));
+  split_rows_.value_rows_read += rows.value_rows_read;
+  split_rows_.value_rows_total += rows.value_rows_total;
   decode_seconds_.Increment(seconds(answer.whole - answer.first_token));
   if (answer.first_token > Duration{}) first_token_.Observe(seconds(answer.first_token));
 }
@@ -86,6 +90,14 @@ void EdgeMetrics::take(const SplitClient::Counters& counters) {
   raise(split_repeats_, counters.repeats);
   raise(split_fallbacks_, counters.fallbacks);
   raise(split_replayed_, counters.replayed_tokens);
+}
+
+void EdgeMetrics::take(const PassCounters& passes) {
+  raise(passes_, passes.passes);
+  raise(pass_rows_, passes.rows);
+  raise(pass_sessions_, passes.sequences);
+  raise(rows_read_, passes.value_rows_read + split_rows_.value_rows_read);
+  raise(rows_, passes.value_rows_total + split_rows_.value_rows_total);
 }
 
 void EdgeMetrics::take(const Learner::Status& status) {

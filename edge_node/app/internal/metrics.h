@@ -24,6 +24,7 @@ class EdgeMetrics {
   void take(const Updater::Counters& counters);
   void take(const SplitClient::Counters& counters);
   void take(const Learner::Status& status);
+  void take(const PassCounters& passes);
 
   HttpResponse response() const { return metrics_.response(); }
 
@@ -34,7 +35,9 @@ class EdgeMetrics {
 
   Metrics metrics_;
   prometheus::Counter* answers_[4];
+  Runner::Counters split_rows_;  // of passes that were one session's alone
   prometheus::Counter &tokens_generated_, &prompt_tokens_, &rows_read_, &rows_, &decode_seconds_;
+  prometheus::Counter &passes_, &pass_rows_, &pass_sessions_;
   prometheus::Counter &pages_fetched_, &update_bytes_, &pages_refused_, &manifests_refused_;
   prometheus::Counter &switches_, &update_failures_;
   prometheus::Counter &split_sessions_, &split_steps_, &split_repeats_, &split_fallbacks_;

@@ -40,7 +40,7 @@ class EdgeNodeTest : public testing::Test {
     coordinator_.listen();
     v1_ = coordinator_.behind.publish(*base_, test::kArtifactKey);
     v2_ = coordinator_.behind.publish(*tuned_, test::kArtifactKey);
-    coordinator_.behind.model = test::host(test::golden_artifact());
+    coordinator_.behind.model = test::host(env_, test::golden_artifact());
     EdgeConfig made = config();
     made.address = to_string(coordinator_.endpoint());
     made.token = coordinator_.token();
@@ -75,6 +75,32 @@ class EdgeNodeTest : public testing::Test {
         answer("/v1/completions",
                R"({"prompt":"Hello there","max_tokens":20,"temperature":0)" + extra + "}");
     return std::string(reply.at("choices").at(0).at("text").as_string());
+  }
+  // The objects of a stream of server-sent events, which ends with [DONE].
+  static std::vector<json::value> events_of(const std::string& stream) {
+    std::vector<json::value> events;
+    EXPECT_TRUE(stream.ends_with("\n\ndata: [DONE]\n\n")) << stream;
+    for (std::size_t at = 0; at < stream.size();) {
+      const std::size_t end = stream.find("\n\n", at);
+      if (end == std::string::npos || stream.substr(at, 6) != "data: ") {
+        ADD_FAILURE() << stream.substr(at);
+        break;
+      }
+      const std::string data = stream.substr(at + 6, end - at - 6);
+      at = end + 2;
+      if (data != "[DONE]") events.push_back(json::parse(data));
+    }
+    return events;
+  }
+  static std::string text_of(const std::vector<json::value>& events, std::int64_t index = 0) {
+    std::string text;
+    for (const json::value& event : events) {
+      for (const json::value& choice : event.at("choices").as_array()) {
+        if (choice.at("index").as_int64() != index) continue;
+        text += std::string_view(choice.at("text").as_string());
+      }
+    }
+    return text;
   }
   bool soon(const std::function<bool()>& what) {
     for (int i = 0; i < 1000 && !what(); ++i) real_.run(env_.clock.sleep_for(10ms));
@@ -138,26 +164,51 @@ TEST_F(EdgeNodeTest, StreamsTheSameTextAsItAnswersWhole) {
             return true;
           });
   EXPECT_EQ(response.status, 200);
-  std::string text;
-  bool usage = false;
-  bool done = false;
-  for (std::size_t at = 0; at < stream.size();) {
-    const std::size_t end = stream.find("\n\n", at);
-    ASSERT_NE(end, std::string::npos);
-    ASSERT_EQ(stream.substr(at, 6), "data: ");
-    const std::string data = stream.substr(at + 6, end - at - 6);
-    at = end + 2;
-    done = data == "[DONE]";
-    if (done) continue;
-    const json::value chunk = json::parse(data);
-    usage = usage || chunk.as_object().contains("usage");
-    for (const json::value& choice : chunk.at("choices").as_array()) {
-      text += std::string_view(choice.at("text").as_string());
-    }
+  const std::vector<json::value> events = events_of(stream);
+  EXPECT_EQ(text_of(events), whole);
+  EXPECT_TRUE(events.back().as_object().contains("usage"));
+}
+
+TEST_F(EdgeNodeTest, AnswersAskedForAtOnceShareTheirPassesAndSayWhatTheyWouldSayAlone) {
+  start(config_with_artifact());
+  constexpr std::size_t kAsked = 6;
+  const auto body = [](std::size_t i, const char* more = "") {
+    const std::string number = std::to_string(i);
+    return R"({"prompt":"Hello number )" + number + R"(","max_tokens":200,"seed":)" + number +
+           more + "}";
+  };
+  std::vector<std::string> alone;
+  for (std::size_t i = 0; i < kAsked; ++i) {
+    const json::value reply = answer("/v1/completions", body(i));
+    alone.emplace_back(std::string_view(reply.at("choices").at(0).at("text").as_string()));
   }
-  EXPECT_EQ(text, whole);
-  EXPECT_TRUE(usage);
-  EXPECT_TRUE(done);
+  const double passes = metric("skein_passes_total");
+  EXPECT_GT(metric("skein_pass_rows_total"), passes);
+
+  std::vector<HttpResponse> together(kAsked);
+  TaskGroup group(env_.executor);
+  const auto ask_at_once = [&](std::size_t i) -> Task<void> {
+    HttpCall call;
+    call.to = node_->http();
+    call.request.method = "POST";
+    call.request.path = "/v1/completions";
+    call.request.body = body(i, i % 2 == 0 ? "" : R"(,"stream":true)");
+    auto response = co_await http_call(env_, std::move(call), env_.clock.now() + 30s);
+    EXPECT_TRUE(response);
+    if (response) together[i] = *response;
+  };
+  for (std::size_t i = 0; i < kAsked; ++i) group.spawn(ask_at_once(i));
+  real_.run(group.join());
+  for (std::size_t i = 0; i < kAsked; ++i) {
+    const std::string& said = together[i].body;
+    const std::string text =
+        i % 2 == 0 ? std::string(json::parse(said).at("choices").at(0).at("text").as_string())
+                   : text_of(events_of(said));
+    EXPECT_EQ(text, alone[i]);
+  }
+  // The same tokens in far fewer passes.
+  EXPECT_LT(metric("skein_passes_total") - passes, passes / 2);
+  EXPECT_GT(metric("skein_pass_sessions_total"), 0);
 }
 
 TEST_F(EdgeNodeTest, StopsComputingWhenTheAskerGoesAway) {

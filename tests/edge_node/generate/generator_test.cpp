@@ -107,15 +107,15 @@ TEST_F(Generator, FeedsEndOfTextWhenThePromptIsEmpty) {
 }
 
 TEST_F(Generator, LocalSessionsPickWhatTheModelSaysWhateverTheBatches) {
-  const auto hosted = test::host(test::golden_artifact());
+  const auto hosted = test::host(real_.env(), test::golden_artifact());
   const SamplerOptions greedy{.temperature = 0};
   std::vector<TokenId> prompt(40);
   for (std::size_t i = 0; i < prompt.size(); ++i) prompt[i] = static_cast<TokenId>(1 + 5 * i);
 
-  LocalSession at_once(real_.env(), hosted, greedy);
+  LocalSession at_once(hosted, greedy);
   const TokenId together = real_.run(at_once.next(prompt)).value();
 
-  LocalSession one_by_one(real_.env(), hosted, greedy);
+  LocalSession one_by_one(hosted, greedy);
   TokenId apart = 0;
   for (const TokenId id : prompt) apart = real_.run(one_by_one.next({id})).value();
   EXPECT_EQ(together, apart);
@@ -130,12 +130,12 @@ TEST_F(Generator, LocalSessionsPickWhatTheModelSaysWhateverTheBatches) {
 }
 
 TEST_F(Generator, LocalSessionsFollowTheirGrammarAndSayWhenItIsComplete) {
-  const auto hosted = test::host(test::golden_artifact());
+  const auto hosted = test::host(real_.env(), test::golden_artifact());
   const Tokenizer& tokenizer = *hosted->model->tokenizer();
   const std::uint32_t vocab = hosted->model->config().vocab;
   const Constraint constraint{Grammar::parse("root ::= \"\xE9\x9B\xBB\" [0-9]{2}").value(),
                               trie_of(tokenizer, vocab), &tokenizer};
-  LocalSession session(real_.env(), hosted, TokenPicker({.seed = 5}, constraint));
+  LocalSession session(hosted, TokenPicker({.seed = 5}, constraint));
   std::string text;
   Heard heard;
   Asker asker;
@@ -156,11 +156,11 @@ TEST_F(Generator, LocalSessionsFollowTheirGrammarAndSayWhenItIsComplete) {
 }
 
 TEST_F(Generator, AGrammarThatTheVocabularyCannotWriteEndsTheAnswerWithItsError) {
-  const auto hosted = test::host(test::golden_artifact());
+  const auto hosted = test::host(real_.env(), test::golden_artifact());
   const std::string_view bytes[] = {"", "a"};
   const Constraint constraint{Grammar::parse("root ::= \"b\"").value(),
                               TokenTrie::make(bytes, kEndOfText), hosted->model->tokenizer()};
-  LocalSession session(real_.env(), hosted, TokenPicker({}, constraint));
+  LocalSession session(hosted, TokenPicker({}, constraint));
   const auto refused = real_.run(session.next({1}));
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, Errc::kUnsupported);
@@ -177,8 +177,8 @@ TEST_F(Generator, ThePromptCountsForRepetitionAndWhatWasPickedOnlyOnce) {
 }
 
 TEST_F(Generator, LocalSessionsRefuseIdsOutsideTheVocabulary) {
-  const auto hosted = test::host(test::golden_artifact());
-  LocalSession session(real_.env(), hosted, {});
+  const auto hosted = test::host(real_.env(), test::golden_artifact());
+  LocalSession session(hosted, {});
   const auto refused = real_.run(session.next({1U << 30}));
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, Errc::kUsage);
