@@ -5,6 +5,10 @@
 
 namespace skein {
 
+Task<Result<void>> Session::read(std::vector<TokenId> /*ids*/) {
+  co_return fail(Errc::kUnsupported, "a " + std::string(kind()) + " session keeps no state");
+}
+
 LocalSession::LocalSession(std::shared_ptr<const HostedModel> model, TokenPicker picker)
     : LocalSession(model, std::move(picker), model->model->initial_state()) {}
 
@@ -43,6 +47,10 @@ Task<Result<TokenId>> LocalSession::feed(std::vector<TokenId> ids, bool picks) {
   sequence_->picks = picks;
   co_return co_await hosted_->batcher->next(sequence_, hosted_);
 }
+
+void LocalSession::mark() { marked_ = sequence_->state; }
+
+void LocalSession::rewind() { sequence_->state = marked_; }
 
 bool LocalSession::is_complete() const { return sequence_->picker.is_complete(); }
 

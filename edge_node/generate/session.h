@@ -23,6 +23,11 @@ class Session {
   // Whether nothing but the end of text may follow the id picked last.
   virtual bool is_complete() const { return false; }
   virtual std::string_view kind() const = 0;  // CONTRACT section 4: "local", "split"
+  // For answers whose state is kept (LocalSession's): read feeds without picking; rewind goes back
+  // to the moment of the last mark.
+  virtual Task<Result<void>> read(std::vector<TokenId> ids);
+  virtual void mark() {}
+  virtual void rewind() {}
   // Of passes that were this session's alone; those it shared count in ModelHost::passes().
   virtual Runner::Counters counters() const { return {}; }
 };
@@ -43,8 +48,9 @@ class LocalSession final : public Session {
   Task<Result<TokenId>> next(std::vector<TokenId> ids) override;
   // The same for ids that the picker has been told already.
   Task<Result<TokenId>> replay(std::vector<TokenId> ids);
-  // Feeds without picking; the picker is not told.
-  Task<Result<void>> read(std::vector<TokenId> ids);
+  Task<Result<void>> read(std::vector<TokenId> ids) override;  // the picker is not told
+  void mark() override;
+  void rewind() override;
   bool is_complete() const override;
   std::string_view kind() const override { return "local"; }
   const RwkvState& state() const;  // between calls: of the ids fed so far
@@ -53,6 +59,7 @@ class LocalSession final : public Session {
   Task<Result<TokenId>> feed(std::vector<TokenId> ids, bool picks);
   std::shared_ptr<const HostedModel> hosted_;
   std::shared_ptr<Sequence> sequence_;
+  RwkvState marked_;
 };
 
 }  // namespace skein

@@ -39,15 +39,16 @@ Result<Grammar> grammar_of(const AnswerForm& form) {
 
 HttpResponse refusal(const Error& error) {
   const bool asked_wrong = error.code == Errc::kUsage || error.code == Errc::kUnsupported;
+  const bool is_askers = asked_wrong || error.code == Errc::kConflict;
   return error_response(asked_wrong ? 400 : http_status(error.code), to_string(error),
-                        asked_wrong ? "invalid_request_error" : "server_error");
+                        is_askers ? "invalid_request_error" : "server_error");
 }
 
 }  // namespace
 
 AnswerApi::AnswerApi(Env env, const EdgeConfig& config, ModelHost& host, SplitClient& split,
-                     EdgeMetrics& metrics)
-    : env_(env), config_(config), host_(host), split_(split), metrics_(metrics) {}
+                     KeptStates& states, EdgeMetrics& metrics)
+    : env_(env), config_(config), host_(host), split_(split), states_(states), metrics_(metrics) {}
 
 Task<void> AnswerApi::answer(CompletionKind kind, HttpRequest request, HttpResponder& responder) {
   HttpResponse refused;
@@ -82,29 +83,8 @@ Result<AnswerApi::Work> AnswerApi::prepare(CompletionKind kind, const std::strin
   Work work;
   work.model = host_.current();
   TRY(work.request, parse_completion(kind, body));
-  const Tokenizer* tokenizer = work.model->model->tokenizer();
-  if (tokenizer == nullptr) {
-    return fail(Errc::kUnsupported, "the active artifact carries no vocabulary", work.model->name);
-  }
-  work.generate.max_tokens = work.request.max_tokens;
-  work.generate.stops = work.request.stops;
-  std::string text = work.request.prompt;
-  if (kind == CompletionKind::kChat) {
-    TRY(text, work.model->chat.render(work.request.messages));
-    const auto& stops = work.model->chat.stops();
-    work.generate.stops.insert(work.generate.stops.end(), stops.begin(), stops.end());
-    work.generate.trim_start = true;
-  }
-  if (work.request.prompt_ids) {
-    work.generate.prompt = *work.request.prompt_ids;
-  } else {
-    TRY(work.generate.prompt, tokenizer->encode(text));
-  }
-  for (const TokenId id : work.generate.prompt) {
-    if (id >= work.model->model->config().vocab) {
-      return fail(Errc::kUsage, "token " + std::to_string(id) + " is not in the vocabulary");
-    }
-  }
+  TRY_VOID(take_kept(work));
+  TRY_VOID(read_prompt(work));
   const std::uint64_t number = env_.random.next();
   work.head.kind = kind;
   work.head.id = (kind == CompletionKind::kChat ? "chatcmpl-" : "cmpl-") +
@@ -113,6 +93,54 @@ Result<AnswerApi::Work> AnswerApi::prepare(CompletionKind kind, const std::strin
   work.head.model = work.model->name;
   work.notes.artifact = work.model->digest.hex();
   return work;
+}
+
+// The state that the answer goes on from, if it names one; no other answer may meanwhile.
+Result<void> AnswerApi::take_kept(Work& work) {
+  const std::string& name = work.request.session;
+  if (name.empty()) return {};
+  TRY(auto lease, states_.lease(name));
+  work.lease.emplace(std::move(lease));
+  work.from = states_.find(name);
+  if (work.from != nullptr && work.from->artifact != work.model->digest) {
+    return fail(Errc::kConflict, "the session \"" + name + "\" belongs to another model", {},
+                "delete it, or use another name");
+  }
+  return {};
+}
+
+Result<void> AnswerApi::read_prompt(Work& work) const {
+  const Tokenizer* tokenizer = work.model->model->tokenizer();
+  if (tokenizer == nullptr) {
+    return fail(Errc::kUnsupported, "the active artifact carries no vocabulary", work.model->name);
+  }
+  GenerateRequest& generate = work.generate;
+  generate.max_tokens = work.request.max_tokens;
+  generate.stops = work.request.stops;
+  generate.keeps_state = work.lease.has_value();
+  std::string text = work.request.prompt;
+  if (work.request.kind == CompletionKind::kChat) {
+    TRY(text, work.model->chat.render(work.request.messages));
+    if (work.from != nullptr) text = work.model->chat.turn_end() + text;
+    const auto& stops = work.model->chat.stops();
+    generate.stops.insert(generate.stops.end(), stops.begin(), stops.end());
+    generate.trim_start = true;
+  }
+  if (work.request.prompt_ids) {
+    generate.prompt = *work.request.prompt_ids;
+  } else {
+    TRY(generate.prompt, tokenizer->encode(text));
+  }
+  if (generate.prompt.empty() && work.from != nullptr) {
+    return fail(Errc::kUsage, "the prompt is empty", "\"prompt\"",
+                "a session goes on with at least one token");
+  }
+  for (const TokenId id : generate.prompt) {
+    if (id >= work.model->model->config().vocab) {
+      return fail(Errc::kUsage, "token " + std::to_string(id) + " is not in the vocabulary");
+    }
+  }
+  return {};
 }
 
 // With its grammar, if the answer is to follow one: made on Compute, a large one takes a while.
@@ -139,9 +167,13 @@ Task<Result<TokenPicker>> AnswerApi::picker_for(Work& work) {
 
 Task<Result<void>> AnswerApi::open_session(Work& work) {
   CO_TRY(TokenPicker picker, co_await picker_for(work));
-  const std::uint32_t layer = work.request.split_layer.value_or(config_.first_layer);
+  const std::uint32_t layer =
+      work.lease ? 0 : work.request.split_layer.value_or(config_.first_layer);
   if (layer == 0) {
-    work.session = std::make_unique<LocalSession>(work.model, std::move(picker));
+    RwkvState from = work.from ? work.from->state : work.model->model->initial_state();
+    auto local = std::make_unique<LocalSession>(work.model, std::move(picker), std::move(from));
+    if (work.lease) work.keeps = local.get();
+    work.session = std::move(local);
     co_return Result<void>{};
   }
   const ModelConfig& config = work.model->model->config();
@@ -157,11 +189,17 @@ Task<Result<void>> AnswerApi::open_session(Work& work) {
 
 Task<Result<void>> AnswerApi::run(Work& work, OnText on_text, HttpResponder& responder) {
   Asker asker{std::move(on_text), [&responder] { return responder.client_gone(); }};
-  const Result<void> ended =
-      co_await generate(env_, *work.session, *work.model->model->tokenizer(),
-                        std::move(work.generate), std::move(asker), work.answer);
+  Result<void> ended = co_await generate(env_, *work.session, *work.model->model->tokenizer(),
+                                         std::move(work.generate), std::move(asker), work.answer);
+  if (ended && work.keeps != nullptr) ended = keep(work);
   note_end(work, ended);
   co_return ended;
+}
+
+Result<void> AnswerApi::keep(Work& work) {
+  work.notes.kept = work.lease->name();
+  work.notes.kept_tokens = work.keeps->state().step.value();
+  return work.lease->put({work.model->digest, work.keeps->state()});
 }
 
 void AnswerApi::note_end(Work& work, const Result<void>& ended) {

@@ -4,6 +4,7 @@
 #include "common/http/http.h"
 #include "edge_node/app/config.h"
 #include "edge_node/app/internal/completion_reply.h"
+#include "edge_node/app/internal/kept_states.h"
 #include "edge_node/app/internal/metrics.h"
 #include "edge_node/generate/model_host.h"
 #include "edge_node/split/split_client.h"
@@ -13,7 +14,7 @@ namespace skein {
 class AnswerApi {
  public:
   AnswerApi(Env env, const EdgeConfig& config, ModelHost& host, SplitClient& split,
-            EdgeMetrics& metrics);
+            KeptStates& states, EdgeMetrics& metrics);
 
   Task<void> answer(CompletionKind kind, HttpRequest request, HttpResponder& responder);
   std::size_t running() const { return running_; }
@@ -28,10 +29,16 @@ class AnswerApi {
     ReplyHead head;
     ReplyNotes notes;
     std::unique_ptr<Session> session;
+    std::optional<KeptStates::Lease> lease;  // of the state it goes on from, or makes
+    std::shared_ptr<const KeptState> from;   // nullptr: it begins
+    const LocalSession* keeps = nullptr;     // the session whose state is kept
     Answer answer;
   };
 
   Result<Work> prepare(CompletionKind kind, const std::string& body);
+  Result<void> take_kept(Work& work);
+  Result<void> read_prompt(Work& work) const;
+  Result<void> keep(Work& work);
   Task<Result<void>> open_session(Work& work);
   Task<Result<TokenPicker>> picker_for(Work& work);
   Task<void> answer_whole(Work& work, HttpResponder& responder);
@@ -44,6 +51,7 @@ class AnswerApi {
   const EdgeConfig& config_;
   ModelHost& host_;
   SplitClient& split_;
+  KeptStates& states_;
   EdgeMetrics& metrics_;
   // The vocabulary laid out for grammars: of the model that was last asked to follow one.
   struct {

@@ -24,12 +24,14 @@ json::object own(const Answer& answer, const ReplyNotes& notes) {
   const double decoding = seconds(answer.whole - answer.first_token);
   const double after_first =
       answer.completion_tokens > 1 ? static_cast<double>(answer.completion_tokens - 1) : 0;
-  return {{"artifact", notes.artifact},
-          {"session", notes.session},
-          {"first_layer", notes.first_layer},
-          {"fell_back", notes.fell_back},
-          {"first_token_s", seconds(answer.first_token)},
-          {"decode_tokens_per_s", decoding > 0 ? after_first / decoding : 0.0}};
+  json::object own{{"artifact", notes.artifact},
+                   {"session", notes.session},
+                   {"first_layer", notes.first_layer},
+                   {"fell_back", notes.fell_back},
+                   {"first_token_s", seconds(answer.first_token)},
+                   {"decode_tokens_per_s", decoding > 0 ? after_first / decoding : 0.0}};
+  if (!notes.kept.empty()) own["state"] = {{"id", notes.kept}, {"tokens", notes.kept_tokens}};
+  return own;
 }
 
 json::object frame(const ReplyHead& head, std::string_view object, json::array choices) {

@@ -24,6 +24,8 @@ struct ReplyNotes {
   std::string session;   // "local", "split"
   std::uint32_t first_layer = 0;
   bool fell_back = false;  // asked to be split, ended local
+  std::string kept;        // the kept state's name; "" is none
+  std::uint64_t kept_tokens = 0;
 };
 
 std::string whole_reply(const ReplyHead& head, const Answer& answer, std::string_view text,

@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "common/artifact/model_config.h"
+#include "edge_node/app/internal/kept_states.h"
 #include "edge_node/generate/generator.h"
 
 namespace skein {
@@ -258,6 +259,18 @@ Result<void> read_options(const json::object& body, CompletionRequest& request) 
   return {};
 }
 
+Result<void> read_session(const json::object& body, CompletionRequest& request) {
+  const json::value* session = field(body, "session");
+  if (session == nullptr) return {};
+  if (!session->is_string()) return bad("session", "a name");
+  request.session = std::string(session->get_string());
+  TRY_VOID(check_state_name(request.session));
+  if (request.split_layer.value_or(0) != 0) {
+    return bad("split_layer", "0 with \"session\": a kept state is all here");
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<CompletionRequest> parse_completion(CompletionKind kind, std::string_view text) {
@@ -281,6 +294,7 @@ Result<CompletionRequest> parse_completion(CompletionKind kind, std::string_view
   TRY_VOID(read_logit_bias(body, request.sampler));
   TRY_VOID(read_form(body, request));
   TRY_VOID(read_options(body, request));
+  TRY_VOID(read_session(body, request));
   return request;
 }
 

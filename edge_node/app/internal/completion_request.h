@@ -40,6 +40,7 @@ struct CompletionRequest {
   bool stream = false;
   bool include_usage = false;                // of a stream
   std::optional<std::uint32_t> split_layer;  // "skein":{"split_layer":k}
+  std::string session;                       // the kept state to go on from; "" is none
 };
 
 // Errc::kUsage naming the field. Fields that are not known are ignored, as OpenAI clients expect.

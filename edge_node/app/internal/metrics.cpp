@@ -49,6 +49,8 @@ EdgeMetrics::EdgeMetrics()
           metrics_.gauge("skein_coordinator_connected", "1 while the coordinator link stands.")),
       generation_(
           metrics_.gauge("skein_slot_generation", "Generation of the active slot; 0 = none.")),
+      kept_states_(metrics_.gauge("skein_kept_states", "Sessions' states kept between answers.")),
+      kept_bytes_(metrics_.gauge("skein_kept_state_bytes", "Memory that those take.")),
       first_token_(metrics_.histogram("skein_time_to_first_token_seconds",
                                       "From the request to its first token.", kFirstTokenBounds)) {
   const char* ends[] = {"done", "cancelled", "refused", "failed"};
@@ -73,6 +75,11 @@ void EdgeMetrics::set_running(std::size_t answers) { running_.Set(static_cast<do
 void EdgeMetrics::set_link(bool connected) { connected_.Set(connected ? 1 : 0); }
 void EdgeMetrics::set_slot(std::uint64_t generation) {
   generation_.Set(static_cast<double>(generation));
+}
+
+void EdgeMetrics::set_kept(std::size_t states, std::size_t bytes) {
+  kept_states_.Set(static_cast<double>(states));
+  kept_bytes_.Set(static_cast<double>(bytes));
 }
 
 void EdgeMetrics::take(const Updater::Counters& counters) {

@@ -20,6 +20,7 @@ class EdgeMetrics {
   void count_tokens(const Answer& answer, const Runner::Counters& rows);
   void set_running(std::size_t answers);
   void set_link(bool connected);
+  void set_kept(std::size_t states, std::size_t bytes);
   void set_slot(std::uint64_t generation);
   void take(const Updater::Counters& counters);
   void take(const SplitClient::Counters& counters);
@@ -42,7 +43,7 @@ class EdgeMetrics {
   prometheus::Counter &switches_, &update_failures_;
   prometheus::Counter &split_sessions_, &split_steps_, &split_repeats_, &split_fallbacks_;
   prometheus::Counter &split_replayed_, &rounds_counted_;
-  prometheus::Gauge &running_, &connected_, &generation_;
+  prometheus::Gauge &running_, &connected_, &generation_, &kept_states_, &kept_bytes_;
   prometheus::Histogram& first_token_;
 };
 

@@ -153,7 +153,7 @@ Answer sample_answer() {
 
 TEST(CompletionReply, IsWhatOpenAiClientsRead) {
   const ReplyHead head{CompletionKind::kChat, "chatcmpl-1", 1700000000, "tiny"};
-  const ReplyNotes notes{"abc", "split", 2, false};
+  const ReplyNotes notes{"abc", "split", 2, false, "talk", 77};
   const json::value reply = json::parse(whole_reply(head, sample_answer(), "say \"hi\"\n", notes));
   EXPECT_EQ(reply.at("object").as_string(), "chat.completion");
   EXPECT_EQ(reply.at("model").as_string(), "tiny");
@@ -163,6 +163,8 @@ TEST(CompletionReply, IsWhatOpenAiClientsRead) {
   EXPECT_EQ(choice.at("finish_reason").as_string(), "length");
   EXPECT_EQ(reply.at("usage").at("total_tokens").to_number<int>(), 8);
   EXPECT_EQ(reply.at("skein").at("session").as_string(), "split");
+  EXPECT_EQ(reply.at("skein").at("state").at("id").as_string(), "talk");
+  EXPECT_EQ(reply.at("skein").at("state").at("tokens").to_number<int>(), 77);
   EXPECT_NEAR(reply.at("skein").at("decode_tokens_per_s").to_number<double>(), 10, 1e-9);
 }
 

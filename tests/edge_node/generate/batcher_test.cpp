@@ -3,25 +3,9 @@
 
 #include <gtest/gtest.h>
 
-#include <atomic>
-#include <cstdlib>
-#include <new>
-
 #include "edge_node/generate/session.h"
 #include "tests/edge_node/golden_model.h"
-
-namespace skein::test {
-std::atomic<bool> counts_allocations{false};
-std::atomic<std::uint64_t> allocations{0};
-}  // namespace skein::test
-
-void* operator new(std::size_t size) {
-  if (skein::test::counts_allocations) ++skein::test::allocations;
-  if (void* memory = std::malloc(size)) return memory;
-  throw std::bad_alloc();
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+#include "tests/support/allocation_count.h"
 
 namespace skein {
 namespace {

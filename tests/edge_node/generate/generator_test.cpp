@@ -18,10 +18,21 @@ class RecitingSession final : public Session {
   }
   std::string_view kind() const override { return "local"; }
   Runner::Counters counters() const override { return {}; }
+  Task<Result<void>> read(std::vector<TokenId> ids) override {
+    fed.insert(fed.end(), ids.begin(), ids.end());
+    co_return Result<void>{};
+  }
+  void mark() override {
+    ++marks;
+    marked_ = fed;
+  }
+  void rewind() override { fed = marked_; }
   std::vector<TokenId> fed;
+  int marks = 0;
 
  private:
   std::vector<TokenId> ids_;
+  std::vector<TokenId> marked_;
   std::size_t at_ = 0;
 };
 
@@ -56,7 +67,7 @@ class Generator : public testing::Test {
   std::unique_ptr<Tokenizer> tokenizer_ =
       Tokenizer::parse(
           "1 'Hel' 3\n2 'lo' 2\n3 b'\\xc3' 1\n4 b'\\xa9' 1\n5 '\\n' 1\n6 '\\nUs' 3\n"
-          "7 'er:' 3\n8 ' ' 1\n")
+          "7 'er:' 3\n8 ' ' 1\n9 'l' 1\n")
           .value();
 };
 
@@ -98,6 +109,53 @@ TEST_F(Generator, StopsBetweenTokensWhenTheAskerIsGone) {
   EXPECT_EQ(heard.ended.error().code, Errc::kCancelled);
   EXPECT_EQ(heard.answer.completion_tokens, 2U);
   EXPECT_EQ(heard.text(), "Hello");
+}
+
+TEST_F(Generator, AKeptSessionIsFedThePromptAndTheTextAndNothingElse) {
+  struct Case {
+    std::vector<TokenId> recited;
+    std::vector<TokenId> kept;  // after the prompt
+    std::vector<std::string> stops;
+    std::uint32_t max_tokens = 20;
+    int marks = 0;
+  };
+  const Case cases[] = {
+      {{1, 2, kEndOfText}, {1, 2}, {}},
+      {{1, 2, 1}, {1, 2}, {}, 2},
+      {{}, {}, {}, 0},
+      {{1, 5, 6, 7}, {1}, {"\n\nUser:"}, 20, 1},
+      {{1, 5, 2, 5, 6, 7}, {1, 5, 2}, {"\n\nUser:"}, 20, 2},  // the first line end was none
+      {{1, 2, 5}, {1, 9}, {"o\n"}, 20, 1},                    // a stop that begins inside a token
+      {{3, 4, 1, 2}, {3, 4}, {"Hello"}, 20, 2},               // half a character is held back too
+      {{1, 5, 6}, {1, 5, 6}, {"\n\nUser:"}, 3, 1},            // cut short before it is a stop
+  };
+  for (const Case& one : cases) {
+    RecitingSession session(one.recited);
+    hear(session,
+         {.prompt = {8}, .max_tokens = one.max_tokens, .stops = one.stops, .keeps_state = true});
+    std::vector<TokenId> kept{8};
+    kept.insert(kept.end(), one.kept.begin(), one.kept.end());
+    EXPECT_EQ(session.fed, kept);
+    EXPECT_EQ(session.marks, one.marks);
+  }
+}
+
+TEST_F(Generator, ALocalSessionGoesBackToItsMark) {
+  const auto hosted = test::host(real_.env(), test::golden_artifact());
+  LocalSession session(hosted, SamplerOptions{.temperature = 0});
+  ASSERT_TRUE(real_.run(session.next({5, 6, 7})));
+  const RwkvState before = session.state();
+  session.mark();
+  ASSERT_TRUE(real_.run(session.next({8})));
+  EXPECT_FALSE(session.state() == before);
+  session.rewind();
+  EXPECT_EQ(session.state(), before);
+  // Reading gives the state that picking gives.
+  LocalSession reading(hosted, SamplerOptions{});
+  ASSERT_TRUE(real_.run(reading.read({5, 6, 7})));
+  EXPECT_EQ(reading.state(), before);
+  LocalSession branch(hosted, SamplerOptions{.temperature = 0}, before);
+  EXPECT_EQ(real_.run(branch.next({8})).value(), real_.run(session.next({8})).value());
 }
 
 TEST_F(Generator, FeedsEndOfTextWhenThePromptIsEmpty) {
