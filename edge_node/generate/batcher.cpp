@@ -64,7 +64,7 @@ Task<Result<TokenId>> Batcher::next(std::shared_ptr<Sequence> sequence,
   const Place place(*this, sequence);
   if (!running_ && !stopped_) {
     running_ = true;
-    tasks_.spawn(run(std::move(stays)));
+    tasks_.spawn(run(stays));
   }
   while (!sequence->ended && !stopped_) co_await ended_.wait();
   if (!sequence->ended) co_return fail(Errc::kCancelled, "the model is being put away");

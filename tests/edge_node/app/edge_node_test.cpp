@@ -100,6 +100,71 @@ TEST_F(EdgeNodeTest, AnswersAskedForAtOnceShareTheirPassesAndSayWhatTheyWouldSay
   EXPECT_GT(metric("skein_pass_sessions_total"), 0);
 }
 
+TEST_F(EdgeNodeTest, SeveralChoicesAreTheAnswersThatTheirSeedsGiveAlone) {
+  start(config_with_artifact());
+  const auto body = [](int seed, const std::string& more) {
+    return R"({"prompt":"Hello there","max_tokens":30,"repeat_penalty":1.2,"seed":)" +
+           std::to_string(seed) + more + "}";
+  };
+  std::vector<std::string> alone;
+  for (int i = 0; i < 3; ++i) {
+    const json::value reply = answer("/v1/completions", body(40 + i, ""));
+    alone.emplace_back(std::string_view(reply.at("choices").at(0).at("text").as_string()));
+  }
+  const double prompt_tokens = metric("skein_prompt_tokens_total") / 3;
+  const json::value reply = answer("/v1/completions", body(40, R"(,"n":3)"));
+  ASSERT_EQ(reply.at("choices").as_array().size(), 3U);
+  for (std::size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(reply.at("choices").at(i).at("index").to_number<std::size_t>(), i);
+    EXPECT_EQ(reply.at("choices").at(i).at("text").as_string(), alone[i]);
+  }
+  EXPECT_EQ(reply.at("usage").at("prompt_tokens").to_number<double>(), prompt_tokens);
+  EXPECT_EQ(metric("skein_prompt_tokens_total"), 4 * prompt_tokens);
+
+  std::string stream;
+  ask("POST", "/v1/completions", body(40, R"(,"n":3,"stream":true)"), [&](std::string_view chunk) {
+    stream += chunk;
+    return true;
+  });
+  const std::vector<json::value> events = events_of(stream);
+  for (std::size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(text_of(events, static_cast<std::int64_t>(i)), alone[i]);
+  }
+  // Their grammar is each one's own.
+  const json::value bound =
+      answer("/v1/completions", body(1, R"(,"n":4,"grammar":"root ::= [0-9]{4}")"));
+  for (const json::value& choice : bound.at("choices").as_array()) {
+    EXPECT_EQ(choice.at("text").as_string().size(), 4U);
+  }
+  EXPECT_EQ(metric("skein_answers_running"), 0);
+}
+
+TEST_F(EdgeNodeTest, RefusesMoreAnswersThanItHasSeatsFor) {
+  start(config_with_artifact());
+  ask("POST", "/v1/completions",
+      R"({"prompt":"Hello","max_tokens":100000,"seed":1,"stream":true,"n":8})",
+      [](std::string_view) { return false; });
+  TaskGroup group(env_.executor);
+  int busy = 0;
+  const auto ask_long = [&]() -> Task<void> {
+    HttpCall call;
+    call.to = node_->http();
+    call.request = {.method = "POST",
+                    .path = "/v1/completions",
+                    .query = {},
+                    .headers = {},
+                    .body = R"({"prompt":"Hello","max_tokens":60,"n":8})"};
+    const auto response = co_await http_call(env_, std::move(call), env_.clock.now() + 30s);
+    EXPECT_TRUE(response);
+    if (response && response->status == 503) ++busy;
+    EXPECT_TRUE(response && (response->status == 503 || response->status == 200));
+  };
+  ASSERT_TRUE(soon([&] { return metric("skein_answers_running") == 0; }));
+  for (int i = 0; i < 3; ++i) group.spawn(ask_long());  // 24 choices for 16 seats
+  real_.run(group.join());
+  EXPECT_EQ(busy, 1);
+}
+
 TEST_F(EdgeNodeTest, StopsComputingWhenTheAskerGoesAway) {
   start(config_with_artifact());
   ask("POST", "/v1/completions",
