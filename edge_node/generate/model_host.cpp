@@ -31,7 +31,8 @@ Task<Result<void>> ModelHost::load(Digest artifact) {
 }
 
 Task<void> ModelHost::stop() {
-  for (const auto& model : alive_) {
+  const auto models = alive_;  // another may be loaded meanwhile
+  for (const auto& model : models) {
     if (const auto held = model.lock()) co_await held->batcher->stop();
   }
 }

@@ -153,7 +153,7 @@ TEST_F(EdgeNodeTest, RefusesMoreAnswersThanItHasSeatsFor) {
                     .path = "/v1/completions",
                     .query = {},
                     .headers = {},
-                    .body = R"({"prompt":"Hello","max_tokens":60,"n":8})"};
+                    .body = R"({"prompt":"Hello","max_tokens":60,"n":8,"logit_bias":{"0":-100}})"};
     const auto response = co_await http_call(env_, std::move(call), env_.clock.now() + 30s);
     EXPECT_TRUE(response);
     if (response && response->status == 503) ++busy;
