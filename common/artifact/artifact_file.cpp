@@ -42,6 +42,10 @@ Task<Result<void>> append_all(NewFile& file, PageSource& source, const SignedMan
   co_return co_await file.commit();
 }
 
+std::string record_head(const Digest& digest, const std::string& identity) {
+  return "skein-verified 1 " + digest.hex() + " " + identity + "\n";
+}
+
 }  // namespace
 
 Task<Result<Digest>> write_artifact(Disk& disk, std::string path, PageSource& source,
@@ -132,6 +136,42 @@ Result<ByteView> ArtifactFile::page(PageIndex index) {
     verified_[i] = true;
   }
   return bytes;
+}
+
+Result<void> ArtifactFile::read(PageIndex index, std::uint64_t offset, MutableByteView out) {
+  TRY(const ByteView bytes, page(index));
+  const auto copied = copy_from_page(bytes, index, offset, out);
+  file_->forget(offsets_[index.value()], bytes.size());
+  return copied;
+}
+
+// One line that says which file, a bit for each page, and the digest of both.
+Buffer ArtifactFile::verified_pages() const {
+  const std::string identity = file_->identity();
+  if (identity.empty()) return {};
+  const std::string head = record_head(digest_, identity);
+  Buffer record = to_buffer(as_bytes(head));
+  record.resize(head.size() + (verified_.size() + 7) / 8);
+  for (std::size_t i = 0; i < verified_.size(); ++i) {
+    if (verified_[i]) record[head.size() + i / 8] |= std::byte{1} << (i % 8);
+  }
+  append(record, sha256(record).bytes);
+  return record;
+}
+
+bool ArtifactFile::take_verified(ByteView record) {
+  const std::string identity = file_->identity();
+  const std::string head = record_head(digest_, identity);
+  const std::size_t size = head.size() + (verified_.size() + 7) / 8;
+  if (identity.empty() || record.size() != size + sizeof(Digest::bytes)) return false;
+  const ByteView told = record.first(size);
+  if (!as_text(told).starts_with(head)) return false;
+  if (!std::ranges::equal(sha256(told).bytes, record.subspan(size))) return false;
+  for (std::size_t i = 0; i < verified_.size(); ++i) {
+    const std::byte bit = std::byte{1} << (i % 8);
+    if ((told[head.size() + i / 8] & bit) != std::byte{0}) verified_[i] = true;
+  }
+  return true;
 }
 
 Result<void> ArtifactFile::verify_signature(const PublicKey& trusted) const {

@@ -36,6 +36,13 @@ class ArtifactFile final : public PageSource {
   const Manifest& manifest() const override { return manifest_; }
   // Hashed at first use only. Errc::kNotFound for an index beyond the last page.
   Result<ByteView> page(PageIndex index) override;
+  Result<void> read(PageIndex index, std::uint64_t offset, MutableByteView out) override;
+
+  // Which pages were verified, for the next process that opens the same file; README.md says what
+  // that is worth. Empty when the file cannot be told from a changed one.
+  Buffer verified_pages() const;
+  // Takes such a record over if it is of this file as it is now; else false, and nothing changes.
+  bool take_verified(ByteView record);
 
   const SignedManifest& signed_manifest() const { return signed_; }
   const Digest& digest() const { return digest_; }

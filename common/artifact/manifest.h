@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/artifact/model_config.h"
@@ -55,6 +56,12 @@ struct TensorEntry {
   std::vector<Segment> segments;  // in row order, covering [0, rows) without gap or overlap
   friend bool operator==(const TensorEntry&, const TensorEntry&) = default;
 };
+
+// Below "blocks.N.": what none of the scales of a quantized channel-mix value row exceeds, bf16
+// (ffn_width); see kernels/ops/neurons.h. Not of the checkpoint, made with the artifact. Optional:
+// without it a model finds the bounds when it opens.
+inline constexpr std::string_view kValueBounds = "ffn.value.bounds";
+inline bool is_derived(std::string_view tensor) { return tensor.ends_with(kValueBounds); }
 
 // The vocabulary travels as ordinary pages: its file's bytes, cut into runs of kTargetPageBytes.
 struct TokenizerEntry {

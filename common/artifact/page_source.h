@@ -14,6 +14,13 @@ class PageSource {
   // The page's bytes, verified against its hash (or made in this process), 64-byte aligned, valid
   // as long as the source lives. A damaged page is Errc::kCorrupt naming the page, never returned.
   virtual Result<ByteView> page(PageIndex index) = 0;
+  // Copies bytes [offset, offset + out.size()) of a page, verified likewise, and where it can keeps
+  // none of it in memory. Errc::kCorrupt when the page ends before.
+  virtual Result<void> read(PageIndex index, std::uint64_t offset, MutableByteView out);
 };
+
+// What read() does with a page's verified bytes.
+Result<void> copy_from_page(ByteView page, PageIndex index, std::uint64_t offset,
+                            MutableByteView out);
 
 }  // namespace skein

@@ -143,7 +143,7 @@ Task<Result<std::unique_ptr<SlotPages>>> SlotPages::open(ChunkStore& store, Dige
       new SlotPages(store, std::move(stored), std::move(manifest)));
 }
 
-Result<ByteView> SlotPages::page(PageIndex index) {
+Result<std::unique_ptr<MappedFile>> SlotPages::map_verified(PageIndex index) {
   const std::size_t i = index.value();
   if (i >= mapped_.size()) {
     return fail(
@@ -151,7 +151,6 @@ Result<ByteView> SlotPages::page(PageIndex index) {
         "there is no page " + std::to_string(i) + " among " + std::to_string(mapped_.size()),
         digest_.short_hex());
   }
-  if (mapped_[i]) return mapped_[i]->bytes();
   const PageEntry& entry = manifest_.pages[i];
   const std::string path = store_.page_path(entry.digest);
   TRY(auto file, store_.disk().map(path));
@@ -161,8 +160,24 @@ Result<ByteView> SlotPages::page(PageIndex index) {
     }
     return damaged_page(i, digest_, path);
   }
-  mapped_[i] = std::move(file);
+  return file;
+}
+
+Result<ByteView> SlotPages::page(PageIndex index) {
+  const std::size_t i = index.value();
+  if (i >= mapped_.size() || !mapped_[i]) {
+    TRY(auto file, map_verified(index));
+    mapped_[i] = std::move(file);
+  }
   return mapped_[i]->bytes();
+}
+
+Result<void> SlotPages::read(PageIndex index, std::uint64_t offset, MutableByteView out) {
+  if (index.value() < mapped_.size() && mapped_[index.value()]) {
+    return copy_from_page(mapped_[index.value()]->bytes(), index, offset, out);
+  }
+  TRY(const auto file, map_verified(index));
+  return copy_from_page(file->bytes(), index, offset, out);
 }
 
 Result<void> SlotPages::verify_all() {

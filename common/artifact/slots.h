@@ -54,6 +54,8 @@ class SlotPages final : public PageSource {
 
   const Manifest& manifest() const override { return manifest_; }
   Result<ByteView> page(PageIndex index) override;
+  // Verified each time, mapped for as long as it takes.
+  Result<void> read(PageIndex index, std::uint64_t offset, MutableByteView out) override;
   const SignedManifest& signed_manifest() const { return signed_; }
   // Pages found damaged so far: remove them from the store, and they will be fetched again.
   const std::vector<Digest>& damaged() const { return damaged_; }
@@ -61,6 +63,7 @@ class SlotPages final : public PageSource {
 
  private:
   SlotPages(ChunkStore& store, SignedManifest signed_manifest, Manifest manifest);
+  Result<std::unique_ptr<MappedFile>> map_verified(PageIndex index);
 
   ChunkStore& store_;
   SignedManifest signed_;

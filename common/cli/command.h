@@ -22,7 +22,8 @@ struct Terminal {
 
 struct Command {
   std::function<Task<Result<void>>(Env env, Terminal& terminal)> run;
-  unsigned threads = 0;  // 0 = the physical cores
+  unsigned threads = 0;      // 0 = the physical cores
+  std::string cache_folder;  // for what may be lost; set before the command line is read
 };
 
 inline constexpr unsigned kMaxThreads = 1024;

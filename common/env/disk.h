@@ -28,6 +28,11 @@ class MappedFile {
  public:
   virtual ~MappedFile() = default;
   virtual ByteView bytes() const = 0;
+  // A hint: these bytes need not stay in memory until they are looked at again.
+  virtual void forget(std::uint64_t offset, std::uint64_t count) const;
+  // A text that is another one as soon as the file may hold other bytes, or this machine was
+  // started again; empty when that cannot be told.
+  virtual std::string identity() const;
 };
 
 enum class OpenMode : unsigned char { kRead, kReadWrite, kCreate /* new or emptied, read-write */ };

@@ -2,6 +2,9 @@
 
 namespace skein {
 
+void MappedFile::forget(std::uint64_t, std::uint64_t) const {}
+std::string MappedFile::identity() const { return {}; }
+
 std::string join_path(std::string_view directory, std::string_view name) {
   if (directory.empty()) return std::string(name);
   std::string path(directory);

@@ -28,7 +28,7 @@ std::uint64_t Evaluation::windows_left() const {
   return (ids_.size() - at_ + context_ - 1) / context_;
 }
 
-void Evaluation::next_window() {
+Result<void> Evaluation::next_window() {
   CHECK(!done());
   const auto window = ids_.subspan(at_, std::min<std::size_t>(context_, ids_.size() - at_));
   state_ = start_;
@@ -39,20 +39,21 @@ void Evaluation::next_window() {
     const std::size_t count = std::min<std::size_t>(kMostRows, window.size() - first);
     const std::span<float> logits = std::span(logits_).first(count * vocab);
     const Feed some = {std::span(fed_).subspan(first, count), &state_, logits};
-    runner_.feed(std::span(&some, 1));
+    TRY_VOID(runner_.feed(std::span(&some, 1)));
     for (std::size_t i = 0; i < count; ++i) {
       result_.nll += negative_log_likelihood(logits.subspan(i * vocab, vocab), window[first + i]);
     }
   }
   result_.tokens += window.size();
   at_ += window.size();
+  return {};
 }
 
-EvalResult evaluate(const Model& model, Parallel& parallel, std::span<const TokenId> ids,
-                    std::uint32_t context, const EvalProgress& progress) {
+Result<EvalResult> evaluate(const Model& model, Parallel& parallel, std::span<const TokenId> ids,
+                            std::uint32_t context, const EvalProgress& progress) {
   Evaluation evaluation(model, parallel, ids, context);
   while (!evaluation.done()) {
-    evaluation.next_window();
+    TRY_VOID(evaluation.next_window());
     if (progress && !progress(evaluation.result().tokens)) break;
   }
   return evaluation.result();

@@ -28,7 +28,7 @@ class Evaluation {
   Evaluation(const Model& model, Parallel& parallel, std::span<const TokenId> ids,
              std::uint32_t context);
   bool done() const { return at_ == ids_.size(); }
-  void next_window();  // not when done
+  Result<void> next_window();  // not when done; errors are Runner::feed's
   std::uint64_t windows_left() const;
   const EvalResult& result() const { return result_; }  // of the windows so far
 
@@ -47,7 +47,7 @@ class Evaluation {
 // All windows. `progress` (optional) hears the tokens done after each window; false stops there:
 // the result then covers what was done.
 using EvalProgress = std::function<bool(std::uint64_t tokens_done)>;
-EvalResult evaluate(const Model& model, Parallel& parallel, std::span<const TokenId> ids,
-                    std::uint32_t context, const EvalProgress& progress = {});
+Result<EvalResult> evaluate(const Model& model, Parallel& parallel, std::span<const TokenId> ids,
+                            std::uint32_t context, const EvalProgress& progress = {});
 
 }  // namespace skein

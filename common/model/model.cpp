@@ -36,8 +36,11 @@ Result<std::unique_ptr<Tokenizer>> read_tokenizer(PageSource& pages) {
   }
   std::string file;
   for (const std::uint32_t index : entry.pages) {
-    TRY(const ByteView page, pages.page(PageIndex(index)));
-    file += as_text(page);
+    const auto& sizes = pages.manifest().pages;
+    const std::size_t end = file.size();
+    file.resize(end + (index < sizes.size() ? sizes[index].bytes : 0));
+    const MutableByteView added = std::as_writable_bytes(std::span(file).subspan(end));
+    TRY_VOID(pages.read(PageIndex(index), 0, added));
   }
   if (file.size() != entry.bytes) {
     return fail(Errc::kCorrupt, "length differs from the manifest", "tokenizer", "fetch it again");
@@ -75,8 +78,10 @@ Result<std::unique_ptr<Model>> Model::open(PageSource& pages) {
   ModelWeights& weights = *model->weights_;
   weights.config = config;
   weights.chat_template = pages.manifest().chat_template;
+  TRY(weights.tokenizer, read_tokenizer(pages));  // first: what it takes meanwhile is used again
   TensorReader tensors(pages);
-  TRY(weights.embedding, tensors.matrix("emb.weight", {Layout::kRows, config.vocab, config.width}));
+  TRY(weights.embedding,
+      tensors.embedding("emb.weight", {Layout::kRows, config.vocab, config.width}));
   TRY(weights.ln0, read_norm(tensors, "blocks.0.ln0", config.width));
   for (std::uint32_t index = 0; index < config.layers; ++index) {
     TRY(LayerWeights layer, read_layer(tensors, index, config));
@@ -84,7 +89,6 @@ Result<std::unique_ptr<Model>> Model::open(PageSource& pages) {
   }
   TRY(weights.ln_out, read_norm(tensors, "ln_out", config.width));
   TRY(weights.head, tensors.matrix("head.weight", {Layout::kTiles, config.vocab, config.width}));
-  TRY(weights.tokenizer, read_tokenizer(pages));
   return model;
 }
 

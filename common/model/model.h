@@ -1,5 +1,6 @@
 // Model: one set of weights, ready to compute with; immutable, shared by any number of sessions and
-// threads. Built from a PageSource that must outlive it.
+// threads. Built from a PageSource that must outlive it and
+// which is the model's alone from then on: its embedding is read from there, by any thread.
 #pragma once
 
 #include <memory>
@@ -75,8 +76,9 @@ class Runner {
   Runner(const Runner&) = delete;
   Runner& operator=(const Runner&) = delete;
 
-  // Each token < vocab. Activation rows become LN0(embedding row).
-  void embed(std::span<const TokenId> tokens, Activation& activation);
+  // Each token < vocab. Activation rows become LN0(embedding row). An error is that of a page which
+  // cannot be read.
+  Result<void> embed(std::span<const TokenId> tokens, Activation& activation);
   // Layers [first, last) on activation, in place; advances those layers of each sequence's state by
   // its rows. The sequences' rows stand one after another and are all of activation's; no state
   // twice.
@@ -88,10 +90,11 @@ class Runner {
             std::span<float> logits);
 
   // All of it, in passes of up to kMostRows rows; state.step goes up by the tokens fed. Up to
-  // kMostRows feeds share the passes, earlier ones first; no state twice.
-  void feed(std::span<const Feed> feeds);
+  // kMostRows feeds share the passes, earlier ones first; no state twice. After an error, which is
+  // embed's, the states are as they were before the pass that it ended.
+  Result<void> feed(std::span<const Feed> feeds);
   // One token of one session.
-  void step(TokenId token, RwkvState& state, std::span<float> logits);
+  Result<void> step(TokenId token, RwkvState& state, std::span<float> logits);
 
   // Rows of channel-mix value matrices read so far, and rows there were (exact sparsity).
   struct Counters {
@@ -101,7 +104,7 @@ class Runner {
 
  private:
   struct Pass;
-  void run(const Pass& pass);
+  Result<void> run(const Pass& pass);
   void read_logits(const Pass& pass, const Activation& activation);
   void norm_for_head(std::span<const float> x, std::uint32_t row);
   void multiply_head(std::span<float> logits);

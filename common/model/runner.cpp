@@ -14,7 +14,7 @@ Runner::Runner(const Model& model, Parallel& parallel)
     : model_(model), parallel_(parallel), work_(std::make_unique<Workspace>()) {}
 Runner::~Runner() = default;
 
-void Runner::embed(std::span<const TokenId> tokens, Activation& activation) {
+Result<void> Runner::embed(std::span<const TokenId> tokens, Activation& activation) {
   const ModelWeights& weights = model_.weights();
   const std::uint32_t width = weights.config.width;
   activation.x.resize(tokens.size() * width);
@@ -24,9 +24,10 @@ void Runner::embed(std::span<const TokenId> tokens, Activation& activation) {
   const Rows x{activation.x, width};
   for (std::uint32_t i = 0; i < tokens.size(); ++i) {
     CHECK(tokens[i] < weights.config.vocab);
-    read_row(weights.embedding.view().format, width, weights.embedding.row_data(tokens[i]), row);
+    TRY_VOID(weights.embedding->read_row(tokens[i], row));
     layer_norm(row, weights.ln0.with(kLayerNormEpsilon), x.row(i));
   }
+  return {};
 }
 
 void Runner::layers(LayerIndex first, LayerIndex last, Activation& activation,
@@ -107,26 +108,27 @@ struct Runner::Pass {
   }
 };
 
-void Runner::feed(std::span<const Feed> feeds) {
+Result<void> Runner::feed(std::span<const Feed> feeds) {
   CHECK(feeds.size() <= kMostRows);
   std::array<std::size_t, kMostRows> done{};
   for (;;) {
     Pass pass;
     for (std::size_t i = 0; i < feeds.size(); ++i) pass.take(feeds[i], done[i]);
-    if (pass.rows == 0) return;
-    run(pass);
+    if (pass.rows == 0) return {};
+    TRY_VOID(run(pass));
   }
 }
 
-void Runner::run(const Pass& pass) {
+Result<void> Runner::run(const Pass& pass) {
   Activation& activation = work_->activation;
-  embed(std::span(pass.tokens).first(pass.rows), activation);
+  TRY_VOID(embed(std::span(pass.tokens).first(pass.rows), activation));
   layers(LayerIndex(0), LayerIndex(model_.config().layers), activation,
          std::span(pass.sequences).first(pass.count));
   for (const SequenceRows& sequence : std::span(pass.sequences).first(pass.count)) {
     sequence.state->step = Step(sequence.state->step.value() + sequence.rows);
   }
   read_logits(pass, activation);
+  return {};
 }
 
 // All wanted rows meet the head at once; their logits go straight to where they are wanted when
@@ -159,9 +161,9 @@ void Runner::read_logits(const Pass& pass, const Activation& activation) {
   for (std::uint32_t i = 0; i < count; ++i) std::ranges::copy(work_->logits.row(i), wanted[i]);
 }
 
-void Runner::step(TokenId token, RwkvState& state, std::span<float> logits) {
+Result<void> Runner::step(TokenId token, RwkvState& state, std::span<float> logits) {
   const Feed one = {std::span(&token, 1), &state, logits};
-  feed(std::span(&one, 1));
+  return feed(std::span(&one, 1));
 }
 
 const Runner::Counters& Runner::counters() const { return work_->counters; }

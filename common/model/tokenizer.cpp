@@ -50,7 +50,12 @@ std::vector<Node> build_trie(const std::vector<const VocabularyToken*>& sorted) 
 
 struct Tokenizer::Trie {
   std::vector<Node> nodes;
-  std::vector<std::string> bytes;  // by id
+  struct Place {
+    std::uint32_t first = 0;
+    std::uint32_t count = 0;
+  };
+  std::string bytes;          // of all tokens, one behind the other
+  std::vector<Place> places;  // by id
 
   const Node* child(const Node& node, unsigned char byte) const {
     const auto first = nodes.begin() + node.first_child;
@@ -88,9 +93,19 @@ Result<std::unique_ptr<Tokenizer>> Tokenizer::parse(std::string_view vocabulary_
   tokenizer->trie_ = std::make_unique<Trie>();
   Trie& trie = *tokenizer->trie_;
   trie.nodes = build_trie(sorted);
-  for (VocabularyToken& token : tokens) {
-    if (token.id >= trie.bytes.size()) trie.bytes.resize(token.id + 1);
-    trie.bytes[token.id] = std::move(token.bytes);
+  trie.nodes.shrink_to_fit();
+  std::uint32_t largest = 0;
+  std::size_t bytes = 0;
+  for (const VocabularyToken& token : tokens) {
+    largest = std::max(largest, token.id);
+    bytes += token.bytes.size();
+  }
+  trie.places.resize(tokens.empty() ? 0 : std::size_t{largest} + 1);
+  trie.bytes.reserve(bytes);
+  for (const VocabularyToken& token : tokens) {
+    trie.places[token.id] = {static_cast<std::uint32_t>(trie.bytes.size()),
+                             static_cast<std::uint32_t>(token.bytes.size())};
+    trie.bytes += token.bytes;
   }
   return tokenizer;
 }
@@ -104,7 +119,7 @@ Result<std::vector<TokenId>> Tokenizer::encode(std::string_view text) const {
                   "use the vocabulary that the model was trained with");
     }
     ids.push_back(id);
-    at += trie_->bytes[id].size();
+    at += trie_->places[id].count;
   }
   return ids;
 }
@@ -122,11 +137,13 @@ Result<std::string> Tokenizer::decode(std::span<const TokenId> ids) const {
 }
 
 std::string_view Tokenizer::bytes_of(TokenId id) const {
-  return id < trie_->bytes.size() ? std::string_view(trie_->bytes[id]) : std::string_view();
+  if (id >= trie_->places.size()) return {};
+  const Trie::Place& place = trie_->places[id];
+  return std::string_view(trie_->bytes).substr(place.first, place.count);
 }
 
 std::uint32_t Tokenizer::largest_id() const {
-  return static_cast<std::uint32_t>(trie_->bytes.size() - 1);
+  return static_cast<std::uint32_t>(trie_->places.size() - 1);
 }
 
 }  // namespace skein

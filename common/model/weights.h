@@ -4,11 +4,13 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "common/artifact/model_config.h"
+#include "common/artifact/page_source.h"
 #include "common/model/tokenizer.h"
 #include "kernels/ops/neurons.h"
 #include "kernels/ops/norm.h"
@@ -48,6 +50,38 @@ struct NeuronMajor {
   Matrix rows;
   std::vector<float> bounds;  // of each row's scales, when it is quantized
   NeuronMatrix view() const { return {rows.view(), bounds}; }
+};
+
+// The embedding, which stays with the pages: rows are read as they are asked for, and those of late
+// are kept. Any thread.
+class EmbeddingTable {
+ public:
+  static constexpr std::uint32_t kKeptRows = 1024;
+
+  // Of a kRows tensor; both outlive the table.
+  EmbeddingTable(PageSource& pages, const TensorEntry& tensor);
+
+  Format format() const { return tensor_.format; }
+  std::uint32_t rows() const { return tensor_.rows; }
+  std::uint32_t cols() const { return tensor_.cols; }
+  // row < rows(), out.size() == cols(). Errors as PageSource::read's.
+  Result<void> read_row(std::uint32_t row, std::span<float> out);
+
+ private:
+  static constexpr std::uint32_t kWays = 4;  // places a row may be kept in
+  struct Kept {
+    std::uint32_t row = 0;
+    std::uint64_t last_use = 0;  // 0: nothing is kept here
+  };
+  Result<void> fetch(std::uint32_t row, MutableByteView stored);
+
+  PageSource& pages_;
+  const TensorEntry& tensor_;
+  const std::size_t row_bytes_;
+  std::mutex mutex_;
+  std::uint64_t uses_ = 0;
+  std::vector<Kept> kept_;              // row r in one of kWays places from (r % sets) * kWays on
+  std::unique_ptr<std::byte[]> bytes_;  // untouched, so that rows never kept take no memory
 };
 
 struct Norm {
@@ -125,7 +159,7 @@ struct LayerWeights {
 
 struct ModelWeights {
   ModelConfig config;
-  Matrix embedding;  // kRows: (vocab, width)
+  std::unique_ptr<EmbeddingTable> embedding;  // (vocab, width)
   Norm ln0;
   std::vector<LayerWeights> layers;
   Norm ln_out;
@@ -133,10 +167,6 @@ struct ModelWeights {
   std::unique_ptr<Tokenizer> tokenizer;
   std::string chat_template;
 };
-
-// Below "blocks.N.": (ffn_width), bounds of the channel-mix value rows' scales
-// (kernels/ops/neurons.h). Optional: without it they are found when a model opens.
-inline constexpr std::string_view kValueBounds = "ffn.value.bounds";
 
 inline constexpr float kLayerNormEpsilon = 1e-5F;
 inline constexpr float kGroupNormEpsilon = 64e-5F;

@@ -87,6 +87,7 @@ Result<Checkpoint> tensors_of(PageSource& pages, std::vector<Buffer>& storage) {
   storage.clear();
   storage.reserve(pages.manifest().tensors.size());  // views below must not move
   for (const TensorEntry& tensor : pages.manifest().tensors) {
+    if (is_derived(tensor.name)) continue;
     CheckpointTensor out{tensor.name, tensor.shape, tensor.format, {}};
     TRY(Buffer bytes, row_major(pages, tensor, out.format));
     storage.push_back(std::move(bytes));
@@ -118,6 +119,7 @@ Result<PressResult> press(const Checkpoint& checkpoint, const ConvertOptions& op
   }
   MemoryArtifact* const before = exact ? exact.get() : result.artifact.get();
   for (const TensorEntry& tensor : result.artifact->manifest().tensors) {
+    if (is_derived(tensor.name)) continue;
     const TensorEntry* original = find_tensor(before->manifest(), tensor.name);
     CHECK(original != nullptr);
     TensorReport report{tensor.name, tensor.format, 0, 0, 0};

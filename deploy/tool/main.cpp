@@ -40,6 +40,14 @@ int usage(const CLI::App& tool, const CLI::ParseError& error) {
   return 2;
 }
 
+// The XDG base directory specification's place for caches; empty when there is no home.
+std::string cache_folder() {
+  const char* cache = std::getenv("XDG_CACHE_HOME");
+  if (cache != nullptr && cache[0] == '/') return std::string(cache) + "/skein";
+  const char* home = std::getenv("HOME");
+  return home != nullptr && home[0] == '/' ? std::string(home) + "/.cache/skein" : std::string();
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -47,6 +55,7 @@ int main(int argc, char** argv) {
   tool.set_version_flag("--version", "skein " SKEIN_VERSION);
   tool.require_subcommand(1);
   skein::Command chosen;
+  chosen.cache_folder = cache_folder();
   skein::add_model_commands(tool, chosen);
   skein::add_compress_commands(tool, chosen);
   skein::add_coordinator_commands(tool, chosen);

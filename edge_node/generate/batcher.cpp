@@ -113,9 +113,9 @@ void Batcher::gather() {
   for (std::size_t i = 0; i < waiting_.size(); ++i) {
     Sequence& sequence = *waiting_[i];
     const std::uint32_t rows = plan_[i].rows;
-    pass_.push_back({waiting_[i], rows});
+    pass_.push_back({waiting_[i], rows, false});
     feeds_.push_back({std::span(sequence.ids).subspan(sequence.done, rows), &sequence.state, {}});
-    if (sequence.picks && rows == plan_[i].tokens) picking_.push_back(&sequence);
+    if (sequence.picks && rows == plan_[i].tokens) picking_.push_back(i);
   }
 }
 
@@ -123,21 +123,34 @@ void Batcher::gather() {
 void Batcher::compute() {
   const std::size_t vocab = model_.config().vocab;
   if (logits_.size() < picking_.size() * vocab) logits_.resize(picking_.size() * vocab);
-  std::size_t place = 0;
-  for (std::size_t i = 0; i < feeds_.size() && place < picking_.size(); ++i) {
-    if (pass_[i].sequence.get() != picking_[place]) continue;
-    feeds_[i].logits = std::span(logits_).subspan(place++ * vocab, vocab);
+  for (std::size_t place = 0; place < picking_.size(); ++place) {
+    feeds_[picking_[place]].logits = std::span(logits_).subspan(place * vocab, vocab);
   }
-  runner_.feed(feeds_);
+  if (!runner_.feed(feeds_)) feed_each();
   struct Picks {
     Batcher& batcher;
-    std::size_t vocab;
-    void run(std::size_t i) const {
-      Sequence& sequence = *batcher.picking_[i];
-      sequence.picked = sequence.picker.pick(std::span(batcher.logits_).subspan(i * vocab, vocab));
-    }
-  } picks{*this, vocab};
+    void run(std::size_t place) const { batcher.pick(place); }
+  } picks{*this};
   run_tasks(env_.compute.parallel(), picking_.size(), picks);
+}
+
+// A token's row could not be read, and the states are as before: whose it was is told, the others
+// get what they would have got.
+void Batcher::feed_each() {
+  for (std::size_t i = 0; i < feeds_.size(); ++i) {
+    const Result<void> fed = runner_.feed(std::span(feeds_).subspan(i, 1));
+    if (fed) continue;
+    pass_[i].failed = true;
+    pass_[i].sequence->picked = tl::unexpected<Error>(fed.error());
+  }
+}
+
+void Batcher::pick(std::size_t place) {
+  const std::size_t vocab = model_.config().vocab;
+  const Share& share = pass_[picking_[place]];
+  if (share.failed) return;
+  share.sequence->picked =
+      share.sequence->picker.pick(std::span(logits_).subspan(place * vocab, vocab));
 }
 
 void Batcher::finish() {
@@ -146,7 +159,7 @@ void Batcher::finish() {
   for (const Share& share : pass_) {
     Sequence& sequence = *share.sequence;
     counters_->rows += share.rows;
-    sequence.done += share.rows;
+    sequence.done = share.failed ? sequence.ids.size() : sequence.done + share.rows;
     if (sequence.done < sequence.ids.size()) continue;
     if (std::erase(waiting_, share.sequence) == 0) continue;  // its session is gone
     sequence.ended = true;

@@ -192,12 +192,12 @@ Task<Result<UpdateFile>> Learner::Work::train(RoundOffer offer, LoadedModel mode
                            .context = offer.context,
                            .clip = offer.clip};
   const Duration cost = window_cost(model.model->config(), offer.context);
-  auto made = std::make_shared<std::shared_ptr<Trainer>>();
+  auto made = std::make_shared<Result<std::unique_ptr<Trainer>>>();
   std::function<void()> begin = [made, model, ids, how] {
-    *made = std::make_shared<Trainer>(*model.model, ids, how);
+    *made = Trainer::make(*model.model, ids, how);
   };
   co_await env_.compute.run(std::move(begin), cost);
-  const std::shared_ptr<Trainer> trainer = *made;
+  CO_TRY(std::shared_ptr<Trainer> trainer, std::move(*made));
   status.windows_total = trainer->windows_total();
   co_await train_windows(trainer, cost);
   CO_TRY(UpdateFile file, pack(offer, *trainer));

@@ -59,10 +59,11 @@ void clip(std::span<float> gradient, std::size_t tokens, float limit) {
 }  // namespace
 
 struct Trainer::Work {
-  Work(const Model& model, std::vector<TokenId> text, const TrainerOptions& how)
+  Work(const Model& model, gradients::DenseModel<float> weights, std::vector<TokenId> text,
+       const TrainerOptions& how)
       : options(how),
         ids(std::move(text)),
-        dense(internal::dense_weights(model.weights())),
+        dense(std::move(weights)),
         window(dense),
         initial(initial_states(model)),
         states(initial),
@@ -101,9 +102,14 @@ struct Trainer::Work {
   std::span<const TokenId> targets;
 };
 
-Trainer::Trainer(const Model& model, std::vector<TokenId> ids, const TrainerOptions& options) {
+Trainer::Trainer(std::unique_ptr<Work> work) : work_(std::move(work)) {}
+
+Result<std::unique_ptr<Trainer>> Trainer::make(const Model& model, std::vector<TokenId> ids,
+                                               const TrainerOptions& options) {
   CHECK(!ids.empty() && options.context >= 1 && options.epochs >= 1);
-  work_ = std::make_unique<Work>(model, std::move(ids), options);
+  TRY(auto weights, internal::dense_weights(model.weights()));
+  auto work = std::make_unique<Work>(model, std::move(weights), std::move(ids), options);
+  return std::unique_ptr<Trainer>(new Trainer(std::move(work)));
 }
 
 Trainer::~Trainer() = default;

@@ -22,8 +22,10 @@ struct TrainerOptions {
 
 class Trainer {
  public:
-  // `model` may go after construction. ids: at least one, below vocab; context >= 1, epochs >= 1.
-  Trainer(const Model& model, std::vector<TokenId> ids, const TrainerOptions& options);
+  // `model` may go afterwards. ids: at least one, below vocab; context >= 1, epochs >= 1. Errors
+  // are those of pages that cannot be read.
+  static Result<std::unique_ptr<Trainer>> make(const Model& model, std::vector<TokenId> ids,
+                                               const TrainerOptions& options);
   ~Trainer();
   Trainer(const Trainer&) = delete;
   Trainer& operator=(const Trainer&) = delete;
@@ -41,6 +43,7 @@ class Trainer {
 
  private:
   struct Work;
+  explicit Trainer(std::unique_ptr<Work> work);
   std::unique_ptr<Work> work_;
 };
 

@@ -63,8 +63,8 @@ class Bench {
   boost::json::object report() const;
 
  private:
-  Task<Result<double>> seconds_of(std::function<void()> work);
-  void run_sessions(std::uint32_t tokens);
+  Task<Result<double>> seconds_of(std::function<Result<void>()> work);
+  Result<void> run_sessions(std::uint32_t tokens);
   TokenId token(std::size_t index) const {
     return static_cast<TokenId>((index * 40503 + 17) % model().config().vocab);
   }
@@ -94,9 +94,9 @@ Result<Format> format_named(const std::string& name) {
               "choose f32, bf16, f16, q8, q6, q5 or q4");
 }
 
-Task<Result<double>> Bench::seconds_of(std::function<void()> work) {
+Task<Result<double>> Bench::seconds_of(std::function<Result<void>()> work) {
   const Instant began = env_.clock.now();
-  co_await env_.compute.run(std::move(work), Duration::zero());
+  CO_TRY_VOID(co_await on_compute(env_, std::move(work)));
   co_return std::chrono::duration<double>(env_.clock.now() - began).count();
 }
 
@@ -108,7 +108,7 @@ Task<Result<void>> Bench::open() {
   const Instant began = env_.clock.now();
   Instant made = began;
   if (options_->synthetic.empty()) {
-    CO_TRY(file_, ModelFile::open(env_.disk, options_->model));
+    CO_TRY(file_, co_await ModelFile::open(env_.disk, options_->model));
   } else {
     CO_TRY(const Format format, format_named(options_->format));
     const SyntheticOptions wanted = {options_->synthetic, format, options_->silent};
@@ -124,14 +124,16 @@ Task<Result<void>> Bench::open() {
   states_.assign(std::max(1U, options_->sessions), model().initial_state());
   logits_.resize(states_.size() * model().config().vocab);
   const std::span<float> first = std::span(logits_).first(model().config().vocab);
-  std::function<void()> step = [&, first] { runner_->step(token(0), states_[0], first); };
+  std::function<Result<void>()> step = [&, first] {
+    return runner_->step(token(0), states_[0], first);
+  };
   CO_TRY_VOID(co_await seconds_of(std::move(step)));
   load_s_ = std::chrono::duration<double>(env_.clock.now() - made).count();
   co_return Result<void>{};
 }
 
 // Every session goes on by `tokens`, one a pass.
-void Bench::run_sessions(std::uint32_t tokens) {
+Result<void> Bench::run_sessions(std::uint32_t tokens) {
   const std::size_t vocab = model().config().vocab;
   std::vector<TokenId> ids(states_.size());
   std::vector<Feed> feeds(states_.size());
@@ -141,24 +143,26 @@ void Bench::run_sessions(std::uint32_t tokens) {
       feeds[s] = {std::span(ids).subspan(s, 1), &states_[s],
                   std::span(logits_).subspan(s * vocab, vocab)};
     }
-    runner_->feed(feeds);
+    TRY_VOID(runner_->feed(feeds));
   }
+  return {};
 }
 
 Task<Result<void>> Bench::measure(Terminal& terminal) {
   const std::span<float> logits = std::span(logits_).first(model().config().vocab);
   std::vector<TokenId> prompt(options_->prefill);
   for (std::size_t i = 0; i < prompt.size(); ++i) prompt[i] = token(i);
-  const std::function<void()> decode = [&] {
+  const std::function<Result<void>()> decode = [&]() -> Result<void> {
     for (std::uint32_t i = 0; i < options_->decode; ++i) {
-      runner_->step(token(i), states_[0], logits);
+      TRY_VOID(runner_->step(token(i), states_[0], logits));
     }
+    return {};
   };
-  const std::function<void()> prefill = [&] {
+  const std::function<Result<void>()> prefill = [&] {
     const Feed feed = {prompt, &states_[0], logits};
-    runner_->feed(std::span(&feed, 1));
+    return runner_->feed(std::span(&feed, 1));
   };
-  const std::function<void()> together = [&] { run_sessions(options_->decode); };
+  const std::function<Result<void>()> together = [&] { return run_sessions(options_->decode); };
   const auto rate_of = [](std::uint64_t tokens, double seconds) {
     return static_cast<double>(tokens) / std::max(seconds, 1e-9);
   };
@@ -187,7 +191,10 @@ Task<Result<void>> Bench::measure(Terminal& terminal) {
     }
     double sweep_s = 1e9;
     for (int sweep = 0; sweep < kSweeps; ++sweep) {
-      std::function<void()> read = [&] { memory->sweep(env_.compute.parallel()); };
+      std::function<Result<void>()> read = [&]() -> Result<void> {
+        memory->sweep(env_.compute.parallel());
+        return {};
+      };
       CO_TRY(const double seconds, co_await seconds_of(std::move(read)));
       sweep_s = std::min(sweep_s, seconds);
     }

@@ -21,7 +21,7 @@ constexpr std::uint64_t kMaxTextFile = 1U << 30;
 Task<Result<void>> eval(Env env, Terminal& terminal, std::shared_ptr<EvalOptions> options) {
   ModelArguments arguments = options->model;
   arguments.needs_tokenizer = true;
-  CO_TRY(const auto file, ModelFile::open(env.disk, arguments));
+  CO_TRY(const auto file, co_await ModelFile::open(env.disk, arguments));
   CO_TRY(const Buffer text, co_await read_file(env.disk, options->text, kMaxTextFile));
   std::string_view wanted = as_text(text);
   if (options->limit > 0) wanted = wanted.substr(0, options->limit);
@@ -39,7 +39,7 @@ Task<Result<void>> eval(Env env, Terminal& terminal, std::shared_ptr<EvalOptions
   };
   EvalResult result;
   auto work = [&]() -> Result<void> {
-    result = evaluate(file->model(), env.compute.parallel(), ids, options->context, show);
+    TRY(result, evaluate(file->model(), env.compute.parallel(), ids, options->context, show));
     return {};
   };
   CO_TRY_VOID(co_await on_compute(env, work));

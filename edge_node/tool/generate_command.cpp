@@ -35,9 +35,9 @@ struct ToolSession {
         state(file_.model().initial_state()),
         logits(file_.model().config().vocab) {}
 
-  void feed(std::span<const TokenId> ids) {
+  Result<void> feed(std::span<const TokenId> ids) {
     const Feed feed = {ids, &state, logits};
-    runner.feed(std::span(&feed, 1));
+    return runner.feed(std::span(&feed, 1));
   }
 
   Env env;
@@ -85,7 +85,7 @@ Result<std::uint32_t> continue_text(ToolSession& session, TokenPicker& picker, s
     terminal.out << std::string_view(text).substr(printed, end - printed) << std::flush;
     printed = end;
     picker.fed(std::span(&id, 1));
-    session.feed(std::span(&id, 1));  // the stop string too: the next turn follows it
+    TRY_VOID(session.feed(std::span(&id, 1)));  // the stop string too: the next turn follows it
   }
   terminal.out << std::string_view(text).substr(printed) << std::flush;
   return made;
@@ -126,7 +126,7 @@ Task<Result<void>> generate(Env env, Terminal& terminal, std::shared_ptr<Generat
   arguments.needs_tokenizer = true;
   arguments.needs_digest = !options->state_in.empty() || !options->state_out.empty();
   const Instant began = env.clock.now();
-  CO_TRY(const auto file, ModelFile::open(env.disk, arguments));
+  CO_TRY(const auto file, co_await ModelFile::open(env.disk, arguments));
   CO_TRY(const auto ids, file->tokenizer()->encode(options->prompt));
   if (ids.empty()) {
     co_return fail(Errc::kUsage, "the prompt is empty", "-p", "give at least one character");
@@ -138,8 +138,7 @@ Task<Result<void>> generate(Env env, Terminal& terminal, std::shared_ptr<Generat
   const Instant loaded = env.clock.now();
   auto prefill = [&]() -> Result<void> {
     picker.fed(ids);
-    session.feed(ids);
-    return {};
+    return session.feed(ids);
   };
   CO_TRY_VOID(co_await on_compute(env, prefill));
   const Instant prefilled = env.clock.now();
@@ -170,7 +169,7 @@ Task<Result<void>> generate(Env env, Terminal& terminal, std::shared_ptr<Generat
 Task<Result<void>> chat(Env env, Terminal& terminal, std::shared_ptr<GenerateOptions> options) {
   ModelArguments arguments = options->model;
   arguments.needs_tokenizer = true;
-  CO_TRY(const auto file, ModelFile::open(env.disk, arguments));
+  CO_TRY(const auto file, co_await ModelFile::open(env.disk, arguments));
   CO_TRY(TokenPicker picker, co_await open_picker(env, *file, options));
   ToolSession session(env, *file);
   std::vector<std::string> stops = options->stops;
@@ -184,7 +183,7 @@ Task<Result<void>> chat(Env env, Terminal& terminal, std::shared_ptr<GenerateOpt
     auto answer = [&]() -> Result<void> {
       picker.restart();
       picker.fed(ids);
-      session.feed(ids);
+      TRY_VOID(session.feed(ids));
       TRY_VOID(continue_text(session, picker, options->count, stops, terminal));
       return {};
     };

@@ -26,7 +26,7 @@ std::uint64_t bytes_of(const TensorEntry& tensor) {
 Sizes measure(const Manifest& manifest) {
   Sizes sizes;
   for (const TensorEntry& tensor : manifest.tensors) {
-    sizes.parameters += std::uint64_t{tensor.rows} * tensor.cols;
+    if (!is_derived(tensor.name)) sizes.parameters += std::uint64_t{tensor.rows} * tensor.cols;
     sizes.weight_bytes += bytes_of(tensor);
   }
   return sizes;

@@ -47,14 +47,13 @@ Result<void> compute_rows(Env env, const ModelFile& file, const std::vector<Toke
   }
   rows.resize(count * vocab);
   const Feed feed = {ids, &state, rows};
-  runner.feed(std::span(&feed, 1));
-  return {};
+  return runner.feed(std::span(&feed, 1));
 }
 
 Task<Result<void>> logits(Env env, Terminal& terminal, std::shared_ptr<LogitsOptions> options) {
   ModelArguments arguments = options->model;
   arguments.needs_tokenizer = !options->prompt.empty();
-  CO_TRY(const auto file, ModelFile::open(env.disk, arguments));
+  CO_TRY(const auto file, co_await ModelFile::open(env.disk, arguments));
   CO_TRY(const auto ids, co_await input_ids(env, *options, *file));
   std::vector<float> rows;
   auto work = [&] { return compute_rows(env, *file, ids, options->all, rows); };

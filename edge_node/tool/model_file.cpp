@@ -22,8 +22,9 @@ Result<std::unique_ptr<ModelFile>> ModelFile::open_pages(Disk& disk,
     opened->own_tokenizer_ = std::move(*parsed);
   }
   if (is_artifact(file->bytes())) {
-    opened->from_artifact_ = true;
-    TRY(opened->pages_, ArtifactFile::open(std::move(file), arguments.path));
+    TRY(auto artifact, ArtifactFile::open(std::move(file), arguments.path));
+    opened->artifact_ = artifact.get();
+    opened->pages_ = std::move(artifact);
     return opened;
   }
   opened->file_ = std::move(file);
@@ -38,13 +39,51 @@ Result<std::unique_ptr<ModelFile>> ModelFile::open_pages(Disk& disk,
   return opened;
 }
 
-Result<std::unique_ptr<ModelFile>> ModelFile::open(Disk& disk, const ModelArguments& arguments) {
-  TRY(auto opened, open_pages(disk, arguments));
+Task<Result<std::unique_ptr<ModelFile>>> ModelFile::open(Disk& disk, ModelArguments arguments) {
+  CO_TRY(auto opened, open_pages(disk, arguments));
+  opened->recall(disk, arguments);
   auto model = Model::open(*opened->pages_);
-  if (!model) return in_file(arguments.path, std::move(model.error()));
+  if (!model) co_return in_file(arguments.path, std::move(model.error()));
   opened->model_ = std::move(*model);
-  if (arguments.needs_tokenizer) TRY_VOID(opened->check_tokenizer(arguments));
-  return opened;
+  if (arguments.needs_tokenizer) CO_TRY_VOID(opened->check_tokenizer(arguments));
+  co_await opened->remember(disk, std::move(arguments.cache_folder));
+  co_return opened;
+}
+
+namespace {
+
+constexpr std::size_t kMostRecords = 256;  // then all are dropped and made anew
+
+std::string record_path(const std::string& folder, const ArtifactFile& artifact) {
+  return join_path(folder, "verified-" + artifact.digest().hex());
+}
+
+}  // namespace
+
+void ModelFile::recall(Disk& disk, const ModelArguments& arguments) {
+  if (artifact_ == nullptr || arguments.cache_folder.empty()) return;
+  const auto record = disk.map(record_path(arguments.cache_folder, *artifact_));
+  if (record && artifact_->take_verified((*record)->bytes())) {
+    recalled_ = to_buffer((*record)->bytes());
+  }
+}
+
+// A record that cannot be kept is missed by nobody: the next process verifies again.
+Task<void> ModelFile::remember(Disk& disk, std::string folder) {
+  if (artifact_ == nullptr || folder.empty()) co_return;
+  const Buffer record = artifact_->verified_pages();
+  if (record.empty() || record == recalled_) co_return;
+  const auto made = co_await disk.make_directories(folder);
+  if (!made) co_return;
+  const auto names = co_await disk.list(folder);
+  if (!names) co_return;
+  for (const std::string& name : *names) {
+    if (names->size() < kMostRecords) break;
+    std::string old = join_path(folder, name);
+    if (name.starts_with("verified-")) (void)co_await disk.remove(std::move(old));
+  }
+  std::string path = record_path(folder, *artifact_);
+  (void)co_await replace_file(disk, std::move(path), record);
 }
 
 Result<void> ModelFile::check_tokenizer(const ModelArguments& arguments) const {

@@ -18,11 +18,14 @@ struct ModelArguments {
   std::string vocabulary;        // --vocab FILE, for checkpoints without their own
   bool needs_digest = false;     // hash a checkpoint's pages, so that states can name the weights
   bool needs_tokenizer = false;  // there is one (else kUsage), and it fits the model
+  std::string cache_folder;      // keeps which pages of which file were verified; empty: nothing
 };
+
+class ArtifactFile;
 
 class ModelFile {
  public:
-  static Result<std::unique_ptr<ModelFile>> open(Disk& disk, const ModelArguments& arguments);
+  static Task<Result<std::unique_ptr<ModelFile>>> open(Disk& disk, ModelArguments arguments);
   // The pages alone: for commands that look at a file without running it.
   static Result<std::unique_ptr<ModelFile>> open_pages(Disk& disk, const ModelArguments& arguments);
   ~ModelFile();
@@ -34,18 +37,21 @@ class ModelFile {
   const Manifest& manifest() const { return pages_->manifest(); }
   Digest digest() const;
   std::uint64_t file_bytes() const { return file_bytes_; }
-  bool from_artifact() const { return from_artifact_; }
+  bool from_artifact() const { return artifact_ != nullptr; }
 
  private:
   ModelFile() = default;
+  void recall(Disk& disk, const ModelArguments& arguments);
+  Task<void> remember(Disk& disk, std::string folder);
   Result<void> check_tokenizer(const ModelArguments& arguments) const;
   std::unique_ptr<MappedFile> file_;
   std::unique_ptr<MappedFile> vocabulary_;
   std::unique_ptr<PageSource> pages_;
+  ArtifactFile* artifact_ = nullptr;  // pages_, when they are an artifact's
   std::unique_ptr<Model> model_;
   std::unique_ptr<Tokenizer> own_tokenizer_;
   std::uint64_t file_bytes_ = 0;
-  bool from_artifact_ = false;
+  Buffer recalled_;  // the record of verified pages that was found
 };
 
 }  // namespace skein

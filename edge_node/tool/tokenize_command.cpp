@@ -11,14 +11,14 @@ std::string read_all(std::istream& in) {
   return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
 }
 
-Result<std::unique_ptr<ModelFile>> open_with_tokenizer(Env env, const ModelOptions& options) {
+Task<Result<std::unique_ptr<ModelFile>>> open_with_tokenizer(Env env, const ModelOptions& options) {
   ModelArguments arguments = options.model;
   arguments.needs_tokenizer = true;
-  return ModelFile::open(env.disk, arguments);
+  return ModelFile::open(env.disk, std::move(arguments));
 }
 
 Task<Result<void>> tokenize(Env env, Terminal& terminal, std::shared_ptr<ModelOptions> options) {
-  CO_TRY(const auto file, open_with_tokenizer(env, *options));
+  CO_TRY(const auto file, co_await open_with_tokenizer(env, *options));
   CO_TRY(const auto ids, file->tokenizer()->encode(read_all(terminal.in)));
   const char* separator = "";
   for (const TokenId id : ids) {
@@ -30,7 +30,7 @@ Task<Result<void>> tokenize(Env env, Terminal& terminal, std::shared_ptr<ModelOp
 }
 
 Task<Result<void>> detokenize(Env env, Terminal& terminal, std::shared_ptr<ModelOptions> options) {
-  CO_TRY(const auto file, open_with_tokenizer(env, *options));
+  CO_TRY(const auto file, co_await open_with_tokenizer(env, *options));
   std::vector<TokenId> ids;
   for (std::string word; terminal.in >> word;) {
     TokenId id = 0;

@@ -8,6 +8,7 @@
 #endif
 
 #include "common/base/check.h"
+#include "kernels/isa/internal/amx_cpu.h"
 #include "kernels/isa/internal/elementwise.h"
 #include "kernels/isa/internal/tables.h"
 #include "kernels/isa/kernel_table.h"
@@ -58,6 +59,7 @@ bool cpu_has_avx512() {
          __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
          __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
 }
+bool cpu_has_amx() { return cpu_has_avx512() && amx_permitted(); }
 #elif defined(__aarch64__)
 bool cpu_has_dot() { return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0; }
 #endif
@@ -69,6 +71,7 @@ constexpr Choice kChoices[] = {
 #if defined(__x86_64__)
     {Isa::kAvx2, &kAvx2Kernels, cpu_has_avx2},
     {Isa::kAvx512, &kAvx512Kernels, cpu_has_avx512},
+    {Isa::kAmx, &kAmxKernels, cpu_has_amx},
 #elif defined(__aarch64__)
     {Isa::kNeon, &kNeonKernels, always},
     {Isa::kNeon, &kNeonDotKernels, cpu_has_dot},

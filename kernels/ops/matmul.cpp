@@ -14,6 +14,9 @@ namespace {
 // Weights of one task for a single input: below, a hand-over to another thread costs more than it
 // saves. With many inputs a tile is work enough.
 constexpr std::uint64_t kTaskBytes = std::uint64_t{64} * 1024;
+// A matrix of so many tiles is cut into pairs for several inputs: what multiplies two tiles at once
+// reads the inputs half as often, and there are tasks enough.
+constexpr std::uint32_t kManyTiles = 64;
 
 std::uint32_t tiles_of(const MatrixView& w) { return (w.rows + kTileRows - 1) / kTileRows; }
 std::uint64_t tile_bytes_of(const MatrixView& w) {
@@ -43,7 +46,8 @@ struct Cut {
         tile_bytes(tile_bytes_of(of.w)) {
     const std::uint64_t bytes = (tile_bytes + 1) * of.x.rows;
     each = static_cast<std::uint32_t>(std::max<std::uint64_t>(1, kTaskBytes / bytes));
-    if (of.finish.run != nullptr) each = (each + 1) / 2 * 2;  // whole groups of outputs
+    const bool pairs = of.x.rows > 1 && tiles_of(of.w) >= kManyTiles;
+    if (pairs || of.finish.run != nullptr) each = (each + 1) / 2 * 2;  // whole groups of outputs
     tasks = (tiles_of(of.w) + each - 1) / each;
   }
 

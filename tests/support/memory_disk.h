@@ -21,6 +21,8 @@ class MemoryDisk final : public Disk {
 
   std::uint64_t operations() const { return operations_; }
   // The n-th operation from now (0 = the next) fails, and all after it until crash().
+  // What MappedFile::identity() says of every file; empty at first.
+  void identify_files_as(std::string identity) { identity_ = std::move(identity); }
   void fail_after(std::uint64_t n) { fail_at_ = operations_ + n; }
   void crash(Cut cut) {
     fail_at_ = kNever;
@@ -65,7 +67,7 @@ class MemoryDisk final : public Disk {
     TRY_VOID(step(path));
     const auto found = names_.find(path);
     if (found == names_.end()) return absent(path);
-    return std::make_unique<MemoryMap>(found->second->now);
+    return std::make_unique<MemoryMap>(found->second->now, identity_);
   }
   Task<Result<void>> rename(std::string from, std::string to) override {
     CO_TRY_VOID(step(from));
@@ -130,17 +132,20 @@ class MemoryDisk final : public Disk {
   class MemoryMap final : public MappedFile {
    public:
     // Mapped at a multiple of 64, whatever the allocator gave.
-    explicit MemoryMap(const Buffer& bytes) : store_(bytes.size() + 64), size_(bytes.size()) {
+    MemoryMap(const Buffer& bytes, std::string identity)
+        : store_(bytes.size() + 64), size_(bytes.size()), identity_(std::move(identity)) {
       const auto address = reinterpret_cast<std::uintptr_t>(store_.data());
       start_ = (64 - address % 64) % 64;
       std::copy(bytes.begin(), bytes.end(), store_.data() + start_);
     }
     ByteView bytes() const override { return ByteView(store_).subspan(start_, size_); }
+    std::string identity() const override { return identity_; }
 
    private:
     Buffer store_;
     std::size_t size_;
     std::size_t start_ = 0;
+    std::string identity_;
   };
 
   class MemoryFile final : public File {
@@ -179,6 +184,7 @@ class MemoryDisk final : public Disk {
   std::set<std::string> directories_ = {".", "/"};
   std::uint64_t operations_ = 0;
   std::uint64_t fail_at_ = kNever;
+  std::string identity_;
 };
 
 }  // namespace skein::test

@@ -57,6 +57,7 @@ class MemoryPages final : public PageSource {
       encode(how.format, how.layout, count, how.cols,
              values.subspan(std::size_t{first} * how.cols, std::size_t{count} * how.cols),
              std::as_writable_bytes(std::span(page.lines)).first(size));
+      manifest_.pages.push_back({{}, static_cast<std::uint32_t>(size)});
       entry.segments.push_back({static_cast<std::uint32_t>(pages_.size() - 1), 0, first, count});
     }
     manifest_.tensors.push_back(std::move(entry));
@@ -67,6 +68,7 @@ class MemoryPages final : public PageSource {
     page.lines.resize((file.size() + 63) / 64);
     page.bytes = file.size();
     std::memcpy(page.lines.data(), file.data(), file.size());
+    manifest_.pages.push_back({{}, static_cast<std::uint32_t>(file.size())});
     manifest_.tokenizer = {
         "rwkv-world", file.size(), {static_cast<std::uint32_t>(pages_.size() - 1)}};
   }

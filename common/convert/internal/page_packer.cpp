@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/crypto/sha256.h"
+#include "kernels/ops/neurons.h"
 
 namespace skein::internal {
 namespace {
@@ -62,7 +63,7 @@ Result<void> PagePacker::close() {
 }
 
 // Cut so that all groups are about equally large and near kTargetPageBytes.
-Result<void> PagePacker::add_row_groups(const TensorPlan& plan, TensorEntry& entry,
+Result<void> PagePacker::add_row_groups(const TensorPlan& plan, std::size_t tensor,
                                         std::uint64_t bytes) {
   const std::uint32_t unit = plan.layout == Layout::kTiles ? kTileRows : 1;
   const std::uint64_t units = (std::uint64_t{plan.rows} + unit - 1) / unit;
@@ -75,13 +76,41 @@ Result<void> PagePacker::add_row_groups(const TensorPlan& plan, TensorEntry& ent
     PageMemory page(static_cast<std::uint32_t>(size));
     TRY_VOID(store_rows(plan, first, count, page.bytes()));
     TRY(const std::uint32_t index, keep(std::move(page), nullptr));
-    entry.segments.push_back({.page = index, .offset = 0, .first_row = first, .rows = count});
+    manifest_.tensors[tensor].segments.push_back(
+        {.page = index, .offset = 0, .first_row = first, .rows = count});
     first += count;
   }
   return {};
 }
 
 Result<void> PagePacker::add_tensor(const TensorPlan& plan) {
+  TRY_VOID(add_stored(plan));
+  const bool has_bounds = plan.place.role == Role::kFfnOut && is_quantized(plan.format);
+  return has_bounds ? add_bounds(plan) : Result<void>();
+}
+
+Result<void> PagePacker::add_bounds(const TensorPlan& plan) {
+  TRY_VOID(close());  // now all rows stand in pages
+  std::vector<RowBlock> blocks;
+  for (const Segment& segment : manifest_.tensors.back().segments) {
+    const ByteView page = pages_[segment.page].bytes();
+    blocks.push_back({page.data() + segment.offset, segment.first_row, segment.rows});
+  }
+  std::vector<float> bounds(plan.rows);
+  find_row_bounds({plan.format, plan.layout, plan.rows, plan.cols, blocks}, bounds);
+  Derived& derived = derived_.emplace_back();
+  for (const float bound : bounds) derived.values.push_back(narrow_bf16(bound));
+  const std::string_view value = plan.source->name;
+  derived.tensor = {.name = std::string(value.substr(0, value.rfind('.'))) + ".bounds",
+                    .shape = {plan.rows},
+                    .format = Format::kBf16,
+                    .data = std::as_bytes(std::span(derived.values))};
+  CHECK(is_derived(derived.tensor.name));
+  TRY(const TensorPlan stored, plan_tensor(derived.tensor, Precision::kKeep));
+  return add_stored(stored);
+}
+
+Result<void> PagePacker::add_stored(const TensorPlan& plan) {
   const std::uint64_t bytes = stored_bytes(plan.format, plan.layout, plan.rows, plan.cols);
   const bool shares = bytes <= kSharesPage;
   const bool full = aligned(open_bytes_) + bytes > kTargetPageBytes;
@@ -97,7 +126,7 @@ Result<void> PagePacker::add_tensor(const TensorPlan& plan) {
   entry.transposed = plan.transposed;
   entry.rows = plan.rows;
   entry.cols = plan.cols;
-  if (!shares) return add_row_groups(plan, entry, bytes);
+  if (!shares) return add_row_groups(plan, manifest_.tensors.size() - 1, bytes);
   const std::uint32_t offset = aligned(open_bytes_);
   open_.push_back({.tensor = manifest_.tensors.size() - 1, .offset = offset, .plan = plan});
   open_bytes_ = offset + static_cast<std::uint32_t>(bytes);

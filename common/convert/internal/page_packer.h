@@ -3,6 +3,7 @@
 // once. Owned by one conversion; one thread.
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <unordered_map>
 #include <vector>
@@ -34,7 +35,7 @@ class PagePacker {
   // The last page is closed.
   Result<void> finish() { return close(); }
 
-  // Appends the tensor to manifest.tensors and its bytes to pages.
+  // Appends the tensor to manifest.tensors and its bytes to pages, and what is derived from it.
   Result<void> add_tensor(const TensorPlan& plan);
   // Whole runs of bytes as pages of their own.
   Result<void> add_vocabulary(ByteView file);
@@ -48,7 +49,13 @@ class PagePacker {
     TensorPlan plan;
   };
   Result<void> close();
-  Result<void> add_row_groups(const TensorPlan& plan, TensorEntry& entry, std::uint64_t bytes);
+  struct Derived {
+    CheckpointTensor tensor;
+    std::vector<std::uint16_t> values;  // its data
+  };
+  Result<void> add_stored(const TensorPlan& plan);
+  Result<void> add_row_groups(const TensorPlan& plan, std::size_t tensor, std::uint64_t bytes);
+  Result<void> add_bounds(const TensorPlan& plan);
   Result<std::uint32_t> keep(PageMemory page, const Digest* known);
 
   Manifest& manifest_;
@@ -56,6 +63,7 @@ class PagePacker {
   bool hash_pages_;
   std::unordered_map<Digest, std::uint32_t> by_digest_;
   std::vector<Pending> open_;
+  std::deque<Derived> derived_;  // until their pages are closed; plans point into it
   std::uint32_t open_bytes_ = 0;
   std::uint32_t open_group_ = 0;
 };

@@ -143,6 +143,7 @@ Result<std::vector<TensorPlan>> plan_tensors(std::span<const CheckpointTensor> t
   std::vector<TensorPlan> plans;
   plans.reserve(tensors.size());
   for (const CheckpointTensor& tensor : tensors) {
+    if (is_derived(tensor.name)) continue;  // made anew from what it is derived from
     TRY(const TensorPlan plan, plan_tensor(tensor, precision));
     plans.push_back(plan);
   }

@@ -27,7 +27,7 @@ Format format_of(Precision precision);
 
 // Errc::kUnsupported names a tensor whose rows or tiles are larger than a page.
 Result<TensorPlan> plan_tensor(const CheckpointTensor& tensor, Precision precision);
-// All of them, in order of first use; the same for the same tensors in any order.
+// All but derived ones, in order of first use; the same for the same tensors in any order.
 Result<std::vector<TensorPlan>> plan_tensors(std::span<const CheckpointTensor> tensors,
                                              Precision precision);
 

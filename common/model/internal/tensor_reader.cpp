@@ -52,7 +52,8 @@ Result<Matrix> TensorReader::blocks_of(const TensorEntry& tensor) {
   return matrix;
 }
 
-Result<Matrix> TensorReader::matrix(const std::string& name, const MatrixShape& shape) {
+Result<const TensorEntry*> TensorReader::find(const std::string& name,
+                                              const MatrixShape& shape) const {
   TRY(const TensorEntry* tensor, find(name));
   const bool fits = tensor->rows != 0 && tensor->cols != 0 &&
                     (shape.rows == 0 || shape.rows == tensor->rows) &&
@@ -63,7 +64,35 @@ Result<Matrix> TensorReader::matrix(const std::string& name, const MatrixShape& 
                                shape_text(shape.rows, shape.cols) + " " +
                                std::string(name_of(shape.layout)));
   }
+  return tensor;
+}
+
+Result<Matrix> TensorReader::matrix(const std::string& name, const MatrixShape& shape) {
+  TRY(const TensorEntry* tensor, find(name, shape));
   return blocks_of(*tensor);
+}
+
+// The same as blocks_of checks, without looking at a page.
+Result<void> TensorReader::check_cover(const TensorEntry& tensor) const {
+  std::uint64_t next = 0;
+  for (const Segment& segment : tensor.segments) {
+    const auto& sizes = pages_.manifest().pages;
+    const std::uint64_t size = segment.page < sizes.size() ? sizes[segment.page].bytes : 0;
+    const std::uint64_t bytes =
+        stored_bytes(tensor.format, tensor.layout, segment.rows, tensor.cols);
+    if (segment.first_row != next || segment.rows == 0) break;
+    if (segment.offset > size || bytes > size - segment.offset) break;
+    next += segment.rows;
+  }
+  if (next != tensor.rows) return misshapen(tensor.name, "its segments do not cover it");
+  return {};
+}
+
+Result<std::unique_ptr<EmbeddingTable>> TensorReader::embedding(const std::string& name,
+                                                                const MatrixShape& shape) {
+  TRY(const TensorEntry* tensor, find(name, shape));
+  TRY_VOID(check_cover(*tensor));
+  return std::make_unique<EmbeddingTable>(pages_, *tensor);
 }
 
 Result<std::vector<float>> TensorReader::vector(const std::string& name, std::size_t count) {
@@ -74,12 +103,16 @@ Result<std::vector<float>> TensorReader::vector(const std::string& name, std::si
                                std::string(name_of(tensor->layout)) + ", expected " +
                                std::to_string(count) + " as rows");
   }
-  TRY(const Matrix stored, blocks_of(*tensor));
+  TRY_VOID(check_cover(*tensor));
   std::vector<float> values(count);
-  for (std::uint32_t row = 0; row < tensor->rows; ++row) {
-    const std::size_t first = std::size_t{row} * tensor->cols;
-    read_row(tensor->format, tensor->cols, stored.row_data(row),
-             std::span(values).subspan(first, tensor->cols));
+  const std::span<float> all = values;
+  Buffer stored;
+  for (const Segment& segment : tensor->segments) {
+    stored.resize(stored_bytes(tensor->format, tensor->layout, segment.rows, tensor->cols));
+    TRY_VOID(pages_.read(PageIndex(segment.page), segment.offset, stored));
+    decode(tensor->format, tensor->layout, segment.rows, tensor->cols, stored,
+           all.subspan(std::size_t{segment.first_row} * tensor->cols,
+                       std::size_t{segment.rows} * tensor->cols));
   }
   return values;
 }

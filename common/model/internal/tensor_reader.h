@@ -23,11 +23,16 @@ class TensorReader {
   bool has(const std::string& name) const;
   std::optional<Layout> layout_of(const std::string& name) const;  // nullopt: there is none
   Result<Matrix> matrix(const std::string& name, const MatrixShape& shape);
-  // All elements of a kRows tensor in row order: `count` floats.
+  // Its pages are not looked at.
+  Result<std::unique_ptr<EmbeddingTable>> embedding(const std::string& name,
+                                                    const MatrixShape& shape);
+  // All elements of a kRows tensor in row order: `count` floats, copied out of its pages.
   Result<std::vector<float>> vector(const std::string& name, std::size_t count);
 
  private:
   Result<const TensorEntry*> find(const std::string& name) const;
+  Result<const TensorEntry*> find(const std::string& name, const MatrixShape& shape) const;
+  Result<void> check_cover(const TensorEntry& tensor) const;
   Result<Matrix> blocks_of(const TensorEntry& tensor);
   PageSource& pages_;
 };

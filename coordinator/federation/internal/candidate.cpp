@@ -127,16 +127,19 @@ Task<Result<double>> held_out_loss(Env env, std::shared_ptr<PageSource> pages, s
   const Duration cost = cost_of(operations_per_token(pages->manifest().config) * context);
   auto measuring = std::make_shared<Measuring>();
   measuring->pages = std::move(pages);
-  auto begun = std::make_shared<Result<void>>();
+  auto went = std::make_shared<Result<void>>();
   Parallel& parallel = env.compute.parallel();
-  std::function<void()> begin = [measuring, begun, text = std::move(text), &parallel, context] {
-    *begun = measuring->begin(text, parallel, context);
+  std::function<void()> begin = [measuring, went, text = std::move(text), &parallel, context] {
+    *went = measuring->begin(text, parallel, context);
   };
   co_await env.compute.run(std::move(begin), cost);
-  CO_TRY_VOID(*begun);
+  CO_TRY_VOID(*went);
   while (!measuring->evaluation->done()) {
-    std::function<void()> window = [measuring] { measuring->evaluation->next_window(); };
+    std::function<void()> window = [measuring, went] {
+      *went = measuring->evaluation->next_window();
+    };
     co_await env.compute.run(std::move(window), cost);
+    CO_TRY_VOID(*went);
   }
   const EvalResult& result = measuring->evaluation->result();
   co_return result.nll / static_cast<double>(result.tokens);

@@ -58,11 +58,14 @@ class Batcher {
   Task<void> settle();
   void gather();
   void compute();  // on Compute
+  void feed_each();
+  void pick(std::size_t place);
   void finish();
 
   struct Share {
     std::shared_ptr<Sequence> sequence;
     std::uint32_t rows = 0;
+    bool failed = false;  // its `picked` says why
   };
 
   Env env_;
@@ -74,11 +77,11 @@ class Batcher {
   std::vector<Share> pass_;
   std::vector<WaitingFeed> plan_;
   std::vector<Feed> feeds_;
-  std::vector<Sequence*> picking_;
-  std::vector<float> logits_;  // (picking_.size(), vocab)
-  Runner::Counters counted_;   // of runner_, so far
-  std::uint64_t number_ = 0;   // of passes
-  std::size_t away_ = 0;       // answered by the last pass, and not back
+  std::vector<std::size_t> picking_;  // places in pass_
+  std::vector<float> logits_;         // (picking_.size(), vocab)
+  Runner::Counters counted_;          // of runner_, so far
+  std::uint64_t number_ = 0;          // of passes
+  std::size_t away_ = 0;              // answered by the last pass, and not back
   bool running_ = false;
   bool stopped_ = false;
   Signal ended_;

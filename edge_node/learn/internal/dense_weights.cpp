@@ -20,6 +20,15 @@ Dense<float> matrix(const Matrix& stored) {
   return dense;
 }
 
+Result<Dense<float>> rows_of(EmbeddingTable& table) {
+  const std::size_t cols = table.cols();
+  Dense<float> dense{table.rows(), table.cols(), std::vector<float>(table.rows() * cols)};
+  for (std::uint32_t row = 0; row < table.rows(); ++row) {
+    TRY_VOID(table.read_row(row, std::span(dense.values).subspan(row * cols, cols)));
+  }
+  return dense;
+}
+
 Dense<float> transposed(const Dense<float>& w) {
   Dense<float> out{w.cols, w.rows, std::vector<float>(w.values.size())};
   for (std::size_t row = 0; row < w.rows; ++row) {
@@ -77,14 +86,14 @@ gradients::DenseLayer<float> layer(const LayerWeights& stored, bool first) {
 
 }  // namespace
 
-gradients::DenseModel<float> dense_weights(const ModelWeights& weights) {
+Result<gradients::DenseModel<float>> dense_weights(const ModelWeights& weights) {
   gradients::DenseModel<float> dense;
   dense.width = weights.config.width;
   dense.heads = weights.config.heads;
   dense.head_size = weights.config.head_size;
   dense.ffn_width = weights.config.ffn_width;
   dense.vocab = weights.config.vocab;
-  dense.embedding = matrix(weights.embedding);
+  TRY(dense.embedding, rows_of(*weights.embedding));
   dense.after_embedding = norm(weights.ln0);
   for (const LayerWeights& each : weights.layers) {
     dense.layers.push_back(layer(each, dense.layers.empty()));

@@ -7,6 +7,7 @@
 
 namespace skein::internal {
 
-gradients::DenseModel<float> dense_weights(const ModelWeights& weights);
+// Errors are those of pages that cannot be read.
+Result<gradients::DenseModel<float>> dense_weights(const ModelWeights& weights);
 
 }  // namespace skein::internal

@@ -44,7 +44,7 @@ Task<Result<TokenId>> SplitSession::next(std::vector<TokenId> ids) {
     std::vector<TokenId> batch(begin, begin + static_cast<std::ptrdiff_t>(count));
     first += count;
     fed_.insert(fed_.end(), batch.begin(), batch.end());
-    co_await feed_remote(std::move(batch));
+    CO_TRY_VOID(co_await feed_remote(std::move(batch)));
     if (!machine_.local()) continue;
     std::vector<TokenId> rest(begin + static_cast<std::ptrdiff_t>(count), ids.end());
     co_return co_await go_on_alone(std::move(rest));
@@ -57,19 +57,21 @@ std::size_t SplitSession::batch_limit() const {
   return std::clamp<std::size_t>(fitting, 1, std::min(kSplitPrefill, kMaxSplitTokens));
 }
 
-Task<void> SplitSession::feed_remote(std::vector<TokenId> ids) {
+Task<Result<void>> SplitSession::feed_remote(std::vector<TokenId> ids) {
   const auto count = static_cast<std::uint32_t>(ids.size());
-  co_await run_lower(std::move(ids));
-  co_await settle(count);
+  CO_TRY_VOID(co_await run_lower(std::move(ids)));
+  co_return co_await settle(count);
 }
 
 // Embedding and layers 0...k-1 of each token; what the upper layers need goes into the payload.
-Task<void> SplitSession::run_lower(std::vector<TokenId> ids) {
+Task<Result<void>> SplitSession::run_lower(std::vector<TokenId> ids) {
   payload_.resize(ids.size() * 2 * width_ * sizeof(float));
+  Result<void> embedded;
   std::function<void()> job = [&] {
     const std::size_t half = width_ * sizeof(float);
     std::byte* out = payload_.data();
-    runner_.embed(ids, activation_);
+    embedded = runner_.embed(ids, activation_);
+    if (!embedded) return;
     runner_.layers(LayerIndex(0), LayerIndex(first_layer_), activation_, state_);
     for (std::size_t first = 0; first < activation_.x.size(); first += width_) {
       std::memcpy(out, &activation_.x[first], half);
@@ -78,10 +80,11 @@ Task<void> SplitSession::run_lower(std::vector<TokenId> ids) {
     }
   };
   co_await env_.compute.run(std::move(job), forward_cost(hosted_->model->config(), ids.size()));
+  co_return embedded;
 }
 
 // Until the batch has been answered, or the machine has turned local.
-Task<void> SplitSession::settle(std::uint32_t count) {
+Task<Result<void>> SplitSession::settle(std::uint32_t count) {
   SplitAction action = machine_.step(SplitEvent::Fed{count});
   while (action != SplitAction::kUseReply) {
     AnySplitEvent event;
@@ -96,10 +99,11 @@ Task<void> SplitSession::settle(std::uint32_t count) {
         event = co_await wait_link();
         break;
       default:  // kGoLocal
-        co_return;
+        co_return Result<void>{};
     }
     action = machine_.step(event);
   }
+  co_return Result<void>{};
 }
 
 Task<AnySplitEvent> SplitSession::open() {

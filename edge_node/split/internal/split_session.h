@@ -23,9 +23,9 @@ class SplitSession final : public Session {
 
  private:
   std::size_t batch_limit() const;
-  Task<void> feed_remote(std::vector<TokenId> ids);
-  Task<void> run_lower(std::vector<TokenId> ids);
-  Task<void> settle(std::uint32_t count);
+  Task<Result<void>> feed_remote(std::vector<TokenId> ids);
+  Task<Result<void>> run_lower(std::vector<TokenId> ids);
+  Task<Result<void>> settle(std::uint32_t count);
   Task<AnySplitEvent> open();
   Task<AnySplitEvent> send(std::uint32_t count);
   Task<AnySplitEvent> wait_link();

@@ -28,6 +28,7 @@ CLI::App* add_model_command(CLI::App& tool, Command& chosen, const std::string& 
   command->add_option("--vocab", options->model.vocabulary,
                       "vocabulary file, for checkpoints without their own");
   add_threads_option(*command, chosen);
+  options->model.cache_folder = chosen.cache_folder;
   command->add_flag("--json", options->json, "one JSON object on standard output");
   return command;
 }

@@ -326,7 +326,7 @@ Result<void> SyntheticModel::calibrate(double silent, Parallel& parallel) {
     for (TokenId token = 0; token < kTokens; ++token) {
       const TokenId id = token * 2111 + 5;
       Activation activation;
-      runner.embed(std::span(&id, 1), activation);
+      TRY_VOID(runner.embed(std::span(&id, 1), activation));
       for (std::uint32_t layer = 0; layer < size_.layers; ++layer) {
         const std::uint64_t before = runner.counters().value_rows_read;
         runner.layers(LayerIndex(layer), LayerIndex(layer + 1), activation, state);

@@ -15,7 +15,7 @@ Result<void> try_model(PageSource& pages, Parallel& parallel) {
   std::vector<float> logits(vocab);
   TokenId token = 0;
   for (int i = 0; i < kCanaryTokens; ++i) {
-    runner.step(token, state, logits);
+    TRY_VOID(runner.step(token, state, logits));
     if (!std::ranges::all_of(logits, [](float logit) { return std::isfinite(logit); })) {
       return fail(Errc::kFalse, "logits are not finite", "token " + std::to_string(i));
     }

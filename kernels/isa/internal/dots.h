@@ -12,8 +12,6 @@
 namespace skein {
 namespace {
 
-using Bytes = std::uint8_t __attribute__((vector_size(64)));  // 16 lanes of four codes
-
 #if defined(__AVX512VNNI__)
 
 constexpr std::int32_t kRaise = 128;

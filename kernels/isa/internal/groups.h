@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernels/isa/internal/dots.h"
+#include "kernels/isa/internal/quads.h"
 
 namespace skein {
 namespace {
@@ -17,14 +18,14 @@ struct OneDot {
 // taken off the exact sum: sum of (u * step - zero) * x = step * sum of (u * x) - zero * sum of x.
 template <unsigned bits>
 struct Group {
-  static constexpr std::size_t kBytes = kLanes * (18 + 4 * (bits - 4));
+  static constexpr std::size_t kBytes = kGroupBytes<bits>;
 
   SKEIN_INLINE explicit Group(const char* at) {
     const U32 heads = __builtin_convertvector(load<U16>(at), U32);
-    scales = as<F32>(((heads & 0xFF80U) << 12) + ((127U - 24U) << 23));
-    zeros = as<I32>(heads & 127U);
+    scales = packed_scales(heads);
+    zeros = as<I32>(packed_zeros(heads));
 #pragma clang loop unroll(full)
-    for (std::size_t q = 0; q < 8; ++q) quads[q] = quad(at + kLanes * 2, q);
+    for (std::size_t q = 0; q < 8; ++q) quads[q] = packed_quad<bits>(at + kLanes * 2, q);
   }
 
   SKEIN_INLINE I32 dot(const std::int8_t* x, std::int32_t x_sum) const {
@@ -42,26 +43,13 @@ struct Group {
   F32 scales;
 
  private:
-  // Codes of the 16 rows for quad q, a constant once the loop is unrolled.
-  SKEIN_INLINE static Bytes quad(const char* planes, std::size_t q) {
-    const Bytes pair = load<Bytes>(planes + q / 2 * 64);
-    const Bytes low = q % 2 == 0 ? pair & 15 : pair >> 4;
-    if constexpr (bits == 4) return low;
-    constexpr std::size_t kWidth = bits - 4;
-    constexpr auto kMask = static_cast<std::uint8_t>(((1U << kWidth) - 1) << 4);
-    const Bytes plane = load<Bytes>(planes + 256 + q * kWidth / 8 * 64);
-    const auto from = static_cast<unsigned>(q * kWidth % 8);
-    const Bytes high = from <= 4 ? plane << (4 - from) : plane >> (from - 4);
-    return low | (high & kMask);
-  }
-
   I32 zeros;
   Bytes quads[8];
 };
 
 template <>
 struct Group<8> {
-  static constexpr std::size_t kBytes = kLanes * (32 + 2);
+  static constexpr std::size_t kBytes = kGroupBytes<8>;
 
   SKEIN_INLINE explicit Group(const char* at) {
     scales = __builtin_convertvector(load<F16>(at), F32);

@@ -23,6 +23,7 @@ using U32 = std::uint32_t __attribute__((vector_size(64)));
 using U16 = std::uint16_t __attribute__((vector_size(32)));
 using F16 = _Float16 __attribute__((vector_size(32)));
 using I8 = std::int8_t __attribute__((vector_size(16)));
+using Bytes = std::uint8_t __attribute__((vector_size(64)));  // 16 lanes of four codes
 using F32x8 = float __attribute__((vector_size(32)));
 using F32x4 = float __attribute__((vector_size(16)));
 

@@ -7,6 +7,7 @@ namespace skein {
 
 extern const KernelTable kAvx2Kernels;
 extern const KernelTable kAvx512Kernels;
+extern const KernelTable kAmxKernels;
 extern const KernelTable kNeonKernels;
 extern const KernelTable kNeonDotKernels;
 

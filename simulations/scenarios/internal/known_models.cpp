@@ -2,6 +2,7 @@
 
 #include "common/artifact/chunk_store.h"
 #include "common/artifact/slots.h"
+#include "common/base/check.h"
 #include "common/model/sampler.h"
 #include "simulations/checkers/frozen_disk.h"
 
@@ -48,14 +49,16 @@ std::string KnownModels::continuation(const std::string& digest_hex, const std::
   Runner runner(model, serial);
   RwkvState state = model.initial_state();
   std::vector<float> logits(model.config().vocab);
-  for (const TokenId id : model.tokenizer()->encode(prompt).value()) runner.step(id, state, logits);
+  for (const TokenId id : model.tokenizer()->encode(prompt).value()) {
+    CHECK(runner.step(id, state, logits));
+  }
   Sampler greedy({.temperature = 0});
   std::string text;
   for (std::uint32_t made = 0; made < count; ++made) {
     const TokenId id = greedy.pick(logits);
     if (id == kEndOfText) break;
     text += model.tokenizer()->bytes_of(id);
-    runner.step(id, state, logits);
+    CHECK(runner.step(id, state, logits));
   }
   return text;
 }

@@ -116,6 +116,60 @@ TEST(ArtifactFile, ADamagedPageIsNamedAndTheOthersStillServe) {
   EXPECT_EQ(file->page(PageIndex(999)).error().code, Errc::kNotFound);
 }
 
+TEST(ArtifactFile, WhatOneProcessVerifiedTheNextNeedNot) {
+  MemoryDisk disk;
+  SampleArtifact sample = sample_artifact(3);
+  ASSERT_TRUE(run_task(write_artifact(disk, kPath, sample, std::nullopt)));
+  EXPECT_TRUE(opened(disk)->verified_pages().empty()) << "a file that cannot be told from others";
+  disk.identify_files_as("boot 1, inode 2, written 3");
+  // Given a record of all pages but the last,
+  const auto last = static_cast<std::uint32_t>(sample.pages().size() - 1);
+  Buffer record;
+  {
+    const auto file = opened(disk);
+    for (std::uint32_t i = 0; i < last; ++i) ASSERT_TRUE(file->page(PageIndex(i)));
+    record = file->verified_pages();
+  }
+  // when every page is damaged by somebody who leaves the file's identity alone,
+  Buffer& bytes = disk.contents(kPath);
+  std::size_t end = bytes.size();
+  for (std::size_t i = sample.pages().size(); i-- > 0;) {
+    end -= sample.pages()[i].size();
+    bytes[end] ^= std::byte{1};
+    end = end / 64 * 64;
+  }
+  // then those of the record pass and the last does not;
+  const auto file = opened(disk);
+  ASSERT_TRUE(file->take_verified(record));
+  EXPECT_TRUE(file->page(PageIndex(0)));
+  EXPECT_FALSE(file->page(PageIndex(last)));
+  // and none passes with a damaged record or one of another file.
+  for (std::size_t at = 0; at < record.size(); ++at) {
+    Buffer damaged = record;
+    damaged[at] ^= std::byte{1};
+    EXPECT_FALSE(opened(disk)->take_verified(damaged)) << at;
+  }
+  EXPECT_FALSE(opened(disk)->take_verified(ByteView(record).first(record.size() - 1)));
+  disk.identify_files_as("boot 1, inode 2, written 4");
+  const auto written_since = opened(disk);
+  EXPECT_FALSE(written_since->take_verified(record));
+  EXPECT_FALSE(written_since->page(PageIndex(0)));
+}
+
+TEST(ArtifactFile, PartsOfAPageAreReadVerified) {
+  MemoryDisk disk;
+  SampleArtifact sample = sample_artifact(3);
+  ASSERT_TRUE(run_task(write_artifact(disk, kPath, sample, std::nullopt)));
+  const Buffer& page = sample.pages().back();
+  const PageIndex index(static_cast<std::uint32_t>(sample.pages().size() - 1));
+  Buffer part(page.size() - 1);
+  ASSERT_TRUE(opened(disk)->read(index, 1, part));
+  EXPECT_TRUE(std::ranges::equal(part, ByteView(page).subspan(1)));
+  EXPECT_EQ(opened(disk)->read(index, 2, part).error().code, Errc::kCorrupt);
+  disk.contents(kPath).back() ^= std::byte{1};
+  EXPECT_FALSE(opened(disk)->read(index, 1, part));
+}
+
 TEST(ArtifactFile, NoFlippedBitGoesUnnoticed) {
   MemoryDisk disk;
   SampleArtifact sample = sample_artifact(5, 1);

@@ -1,7 +1,9 @@
 // The same rooms on the real disk: the facts that an in-memory one could get wrong by being kind.
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <filesystem>
+#include <thread>
 
 #include "common/artifact/artifact_file.h"
 #include "common/artifact/slots.h"
@@ -55,6 +57,21 @@ TEST_F(ArtifactOnRealDisk, TravelsFromFileToStoreToSlotAndBack) {
   const std::string copy = join_path(root, "b.skein");
   ASSERT_TRUE(real.run(write_signed_artifact(disk, copy, **pages, (*pages)->signed_manifest())));
   EXPECT_EQ(to_buffer(disk.map(path).value()->bytes()), to_buffer(disk.map(copy).value()->bytes()));
+}
+
+// A file written to just now has no identity yet: the next write could bear the same time.
+TEST_F(ArtifactOnRealDisk, AFileIsKnownAgainUntilItIsWrittenTo) {
+  const std::string path = join_path(root, "file");
+  const Buffer some(100, std::byte{1});
+  ASSERT_TRUE(real.run(replace_file(disk, path, some)));
+  EXPECT_EQ(disk.map(path).value()->identity(), "");
+  std::this_thread::sleep_for(std::chrono::milliseconds(2100));
+  const std::string identity = disk.map(path).value()->identity();
+  EXPECT_NE(identity, "");
+  EXPECT_EQ(disk.map(path).value()->identity(), identity);
+  const auto file = real.run(disk.open(path, OpenMode::kReadWrite)).value();
+  ASSERT_TRUE(real.run(file->write_at(0, some)));
+  EXPECT_NE(disk.map(path).value()->identity(), identity);
 }
 
 TEST_F(ArtifactOnRealDisk, ManyTasksMayPutTheSamePagesAtOnce) {

@@ -186,6 +186,21 @@ TEST(SlotPages, NameADamagedPageAndNeverGiveIt) {
   EXPECT_EQ(pages->damaged(), std::vector{damaged});
 }
 
+TEST(SlotPages, PartsOfAPageAreVerifiedEachTimeTheyAreRead) {
+  Device device;
+  const auto pages = run_task(SlotPages::open(device.store, device.d1)).value();
+  const Buffer& stored = device.v1.pages()[1];
+  Buffer part(stored.size() - 1);
+  ASSERT_TRUE(pages->read(PageIndex(1), 1, part));
+  EXPECT_TRUE(std::ranges::equal(part, ByteView(stored).subspan(1)));
+  EXPECT_EQ(pages->read(PageIndex(1), 2, part).error().code, Errc::kCorrupt);
+  EXPECT_EQ(pages->read(PageIndex(999), 0, part).error().code, Errc::kNotFound);
+  const Digest damaged = device.v1.manifest().pages[1].digest;
+  device.disk.contents(device.store.page_path(damaged))[0] ^= std::byte{1};
+  EXPECT_FALSE(pages->read(PageIndex(1), 1, part));
+  EXPECT_EQ(pages->damaged(), std::vector{damaged});
+}
+
 TEST(SlotPages, APageLongerThanTheManifestSaysIsRefused) {
   // Given a signed manifest that names a stored page but lies about its length,
   Device device;

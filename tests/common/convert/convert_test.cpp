@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "common/crypto/sha256.h"
+#include "kernels/ops/neurons.h"
 #include "tests/common/convert/tiny_checkpoint.h"
 #include "tests/support/shared_file.h"
 
@@ -175,6 +176,7 @@ TEST(Convert, Q8QuantizesMatricesWithinHalfAStepAndKeepsVectors) {
   EXPECT_EQ(artifact->manifest().grid_id, "q8-g32-sym-v1");
   EXPECT_EQ(artifact->manifest().techniques, std::vector<std::string>{"q8"});
   for (const TensorEntry& entry : artifact->manifest().tensors) {
+    if (is_derived(entry.name)) continue;
     const TensorEntry& original = *find_tensor(exact->manifest(), entry.name);
     if (entry.rows == 1) {
       EXPECT_EQ(entry.format, Format::kF32) << entry.name;
@@ -214,8 +216,35 @@ TEST(Convert, EachQuantizedFormatHasItsOwnGrid) {
     EXPECT_EQ(artifact->manifest().techniques,
               std::vector<std::string>{std::string(name_of(format))});
     for (const TensorEntry& entry : artifact->manifest().tensors) {
+      if (is_derived(entry.name)) continue;
       EXPECT_EQ(entry.format, entry.rows == 1 ? Format::kF32 : format) << entry.name;
     }
+  }
+}
+
+// What a model would otherwise find by reading the whole value matrix when it opens.
+TEST(Convert, BoundsOfQuantizedValueRowsComeWithThem) {
+  const TinyCheckpoint tiny({.heads = 4, .head_size = 16, .rank = 40, .finite = true});
+  EXPECT_EQ(find_tensor(converted(tiny.checkpoint)->manifest(), "blocks.1.ffn.value.bounds"),
+            nullptr);
+  for (const Precision precision : {Precision::kQ8, Precision::kQ6, Precision::kQ4}) {
+    const auto artifact = converted(tiny.checkpoint, {.precision = precision});
+    const TensorEntry& value = *find_tensor(artifact->manifest(), "blocks.1.ffn.value.weight");
+    std::vector<RowBlock> blocks;
+    for (const Segment& segment : value.segments) {
+      const ByteView page = artifact->page_bytes(PageIndex(segment.page));
+      blocks.push_back({page.data() + segment.offset, segment.first_row, segment.rows});
+    }
+    std::vector<float> expected(value.rows);
+    find_row_bounds({value.format, value.layout, value.rows, value.cols, blocks}, expected);
+    const TensorEntry* bounds = find_tensor(artifact->manifest(), "blocks.1.ffn.value.bounds");
+    ASSERT_NE(bounds, nullptr);
+    ASSERT_EQ(bounds->cols, value.rows);
+    const Segment& at = bounds->segments.at(0);
+    std::vector<float> stored(value.rows);
+    read_row(bounds->format, bounds->cols,
+             artifact->page_bytes(PageIndex(at.page)).data() + at.offset, stored);
+    EXPECT_EQ(stored, expected);
   }
 }
 

@@ -1,7 +1,10 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
+#include <ctime>
 #include <numeric>
+#include <thread>
 
 #include "common/env/real/internal/thread_pool.h"
 #include "common/env/real/real_env.h"
@@ -42,6 +45,51 @@ TEST(ThreadPool, SharesUnevenWork) {
     out[i] = value;
   });
   for (std::size_t i = 1; i < out.size(); ++i) EXPECT_NE(out[i], 0U);
+}
+
+// A helper whose core another program has taken is one that sleeps in the middle of a piece.
+TEST(ThreadPool, NobodyWaitsAgainForAHelperThatWasLate) {
+  using std::chrono::milliseconds;
+  real::ThreadPool pool(2);
+  const std::thread::id caller = std::this_thread::get_id();
+  std::atomic<bool> taken = true;
+  const std::function<void(std::size_t)> piece = [&](std::size_t) {
+    if (taken && std::this_thread::get_id() != caller) std::this_thread::sleep_for(milliseconds(5));
+    const auto until = std::chrono::steady_clock::now() + std::chrono::microseconds(10);
+    while (std::chrono::steady_clock::now() < until) {
+    }
+  };
+  // Given rounds until a helper took part, and was late,
+  for (int round = 0; round < 1000 && pool.counters().late == 0; ++round) pool.for_each(64, piece);
+  ASSERT_GT(pool.counters().late, 0U);
+  // when more rounds follow at once, then the caller does them alone,
+  const auto shared = pool.counters().shared;
+  std::thread::id other;
+  pool.for_each(64, [&](std::size_t) {
+    if (std::this_thread::get_id() != caller) other = std::this_thread::get_id();
+  });
+  EXPECT_EQ(pool.counters().alone, 1U);
+  EXPECT_EQ(pool.counters().shared, shared);
+  EXPECT_EQ(other, std::thread::id());
+  // and after a while they are shared again.
+  taken = false;
+  std::this_thread::sleep_for(milliseconds(100));
+  pool.for_each(64, piece);
+  EXPECT_GT(pool.counters().shared, shared);
+}
+
+double cpu_seconds() {
+  timespec time{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+}
+
+TEST(ThreadPool, TakesNoCoreWhileThereIsNothingToDo) {
+  real::ThreadPool pool(4);
+  pool.for_each(100, [](std::size_t) {});
+  const double before = cpu_seconds();
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  EXPECT_LT(cpu_seconds() - before, 0.1);  // three spinning helpers would use 0.6 on two cores
 }
 
 TEST(RealCompute, RunsAJobOffTheLoopWhichStaysAwake) {

@@ -21,7 +21,7 @@ struct Given {
 TEST(Evaluate, PredictsEveryIdInWindowsThatEachBeginWithIdZero) {
   Given given;
   // When a text of ten ids is evaluated in windows of four
-  const EvalResult result = evaluate(*given.model, given.serial, kText, 4);
+  const EvalResult result = evaluate(*given.model, given.serial, kText, 4).value();
   // Then it is what the definition says, computed the long way
   double expected = 0;
   Runner runner(*given.model, given.serial);
@@ -42,8 +42,8 @@ TEST(Evaluate, PredictsEveryIdInWindowsThatEachBeginWithIdZero) {
 TEST(Evaluate, GivesTheSameBitsWhateverTheThreads) {
   Given given;
   test::ShuffledParallel backward;
-  const EvalResult one = evaluate(*given.model, given.serial, kText, 4);
-  const EvalResult other = evaluate(*given.model, backward, kText, 4);
+  const EvalResult one = evaluate(*given.model, given.serial, kText, 4).value();
+  const EvalResult other = evaluate(*given.model, backward, kText, 4).value();
   EXPECT_EQ(one.nll, other.nll);
 }
 
@@ -54,14 +54,14 @@ TEST(Evaluate, StopsBetweenWindowsWhenProgressSaysSo) {
       evaluate(*given.model, given.serial, kText, 4, [&](std::uint64_t tokens) {
         heard.push_back(tokens);
         return heard.size() < 2;
-      });
+      }).value();
   EXPECT_EQ(heard, (std::vector<std::uint64_t>{4, 8}));
   EXPECT_EQ(result.tokens, 8);
 }
 
 TEST(Evaluate, AnEmptyTextHasNothingToPredict) {
   Given given;
-  const EvalResult result = evaluate(*given.model, given.serial, {}, 4);
+  const EvalResult result = evaluate(*given.model, given.serial, {}, 4).value();
   EXPECT_EQ(result.tokens, 0);
   EXPECT_EQ(result.nll, 0);
 }

@@ -103,7 +103,7 @@ void expect_within_half_steps(PageSource& before, PageSource& after) {
   const auto rounded = tensors_of(after, storage_after);
   ASSERT_TRUE(exact && rounded);
   for (std::size_t t = 0; t < exact->tensors.size(); ++t) {
-    const TensorEntry& entry = after.manifest().tensors[t];
+    const TensorEntry& entry = *find_tensor(after.manifest(), rounded->tensors[t].name);
     if (entry.format != Format::kQ8) continue;
     float largest = 0;
     float worst = 0;

@@ -46,7 +46,7 @@ TEST(RoundController, PublishesWhatItsDevicesLearned) {
   ASSERT_TRUE(model);
   const auto ids = (*model)->tokenizer()->encode(test::warm_joints(2));
   SerialParallel serial;
-  const EvalResult result = evaluate(**model, serial, *ids, 32);
+  const EvalResult result = evaluate(**model, serial, *ids, 32).value();
   EXPECT_EQ(result.nll / static_cast<double>(result.tokens), status.record.candidate_loss);
 }
 

@@ -46,10 +46,10 @@ struct Lesson {
   std::vector<float> delta;
   Lesson() {
     auto ids = golden.model->tokenizer()->encode(warm_joints(4));
-    Trainer trainer(*golden.model, std::move(*ids),
-                    {.learning_rate = 0.05F, .epochs = 2, .context = 32});
-    while (!trainer.done()) trainer.next_window();
-    delta = trainer.update().delta;
+    const auto trainer = Trainer::make(*golden.model, std::move(*ids),
+                                       {.learning_rate = 0.05F, .epochs = 2, .context = 32});
+    while (!(*trainer)->done()) (*trainer)->next_window();
+    delta = (*trainer)->update().delta;
   }
 };
 

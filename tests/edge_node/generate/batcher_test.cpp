@@ -27,6 +27,7 @@ class GatedCompute final : public Compute {
     passes_allowed_ += passes;
     opened_.notify_all();
   }
+  void close() { passes_allowed_ = 0; }
   std::size_t begun = 0;
   bool counts = false;  // what jobs allocate
 
@@ -34,6 +35,23 @@ class GatedCompute final : public Compute {
   std::size_t passes_allowed_ = 0;
   Signal opened_;
   SerialParallel serial_;
+};
+
+// Pages whose parts cannot be read any more once the disk is gone.
+class FadingPages final : public PageSource {
+ public:
+  FadingPages(std::unique_ptr<PageSource> pages, const bool& gone)
+      : pages_(std::move(pages)), gone_(gone) {}
+  const Manifest& manifest() const override { return pages_->manifest(); }
+  Result<ByteView> page(PageIndex index) override { return pages_->page(index); }
+  Result<void> read(PageIndex index, std::uint64_t offset, MutableByteView out) override {
+    if (gone_) return fail(Errc::kInput, "the disk is gone");
+    return pages_->read(index, offset, out);
+  }
+
+ private:
+  std::unique_ptr<PageSource> pages_;
+  const bool& gone_;
 };
 
 struct Ask {
@@ -230,6 +248,35 @@ TEST_F(BatcherTest, APassOutlivesTheLastHolderOfItsModel) {
   gate_.open();
   turn_the_loop();
   EXPECT_TRUE(watched.expired());
+}
+
+TEST_F(BatcherTest, ATokenThatCannotBeReadEndsItsOwnSessionOnly) {
+  bool gone = false;
+  const auto hosted = test::host(
+      gated_env(), std::make_unique<FadingPages>(test::golden_artifact(), gone), passes_);
+  LocalSession well(hosted, SamplerOptions{.temperature = 0});
+  LocalSession ill(hosted, SamplerOptions{.temperature = 0});
+  gate_.open();
+  ASSERT_TRUE(real_.run(well.next({7, 8})));  // their rows are kept
+  ASSERT_TRUE(real_.run(ill.next({8})));
+  gone = true;
+  const auto next = [](LocalSession& session, TokenId id, Result<TokenId>& picked) -> Task<void> {
+    picked = co_await session.next({7, id});
+  };
+  Result<TokenId> picked = fail(Errc::kUsage, "");
+  Result<TokenId> failed = kEndOfText;
+  TaskGroup group(real_.env().executor);
+  gate_.close();
+  group.spawn(next(ill, 200, failed));
+  group.spawn(next(well, 8, picked));
+  turn_the_loop();
+  gate_.open();
+  real_.run(group.join());
+  ASSERT_FALSE(failed);
+  EXPECT_EQ(failed.error().code, Errc::kInput);
+  LocalSession alone(host(real_.env()), SamplerOptions{.temperature = 0});
+  EXPECT_EQ(picked.value(), real_.run(alone.next({7, 8, 7, 8})).value());
+  EXPECT_EQ(well.state(), alone.state());
 }
 
 TEST_F(BatcherTest, RefusesMoreThanCanShareAPass) {

@@ -37,7 +37,7 @@ double mean_loss(const EvalResult& result) {
 TEST(Trainer, DenseForwardAgreesWithTheModelThatServes) {
   for (const Format format : {Format::kF32, Format::kBf16, Format::kF16}) {
     Given given(format);
-    const auto dense = internal::dense_weights(given.model->weights());
+    const auto dense = internal::dense_weights(given.model->weights()).value();
     gradients::Window<float> window(dense);
     const std::vector<TokenId> ids = repeated({0, 5, 98, 17, 17, 42, 3}, 20);
     const std::vector<float> states(dense.state_size(), 0.0F);
@@ -57,7 +57,9 @@ TEST(Trainer, DenseForwardAgreesWithTheModelThatServes) {
 TEST(Trainer, LearnsARepetitiveText) {
   Given given(Format::kBf16);
   const std::vector<TokenId> ids = repeated({7, 21, 13, 21, 80}, 240);
-  Trainer trainer(*given.model, ids, {.learning_rate = 0.05F, .epochs = 6, .context = 32});
+  const auto made =
+      Trainer::make(*given.model, ids, {.learning_rate = 0.05F, .epochs = 6, .context = 32});
+  Trainer& trainer = **made;
   finish(trainer);
   EXPECT_LT(trainer.loss_after(), trainer.loss_before() * 0.9);
   EXPECT_EQ(trainer.tokens(), ids.size());
@@ -66,9 +68,10 @@ TEST(Trainer, LearnsARepetitiveText) {
 TEST(Trainer, LossBeforeIsWhatEvaluationSays) {
   Given given(Format::kF32);
   const std::vector<TokenId> ids = repeated({7, 21, 13, 21, 80}, 70);
-  Trainer trainer(*given.model, ids, {.context = 32});
+  const auto made = Trainer::make(*given.model, ids, {.context = 32});
+  Trainer& trainer = **made;
   finish(trainer);
-  const EvalResult result = evaluate(*given.model, given.serial, ids, 32);
+  const EvalResult result = evaluate(*given.model, given.serial, ids, 32).value();
   EXPECT_NEAR(trainer.loss_before(), mean_loss(result), 1e-4);
 }
 
@@ -76,7 +79,9 @@ TEST(Trainer, LossBeforeIsWhatEvaluationSays) {
 TEST(Trainer, ThePublishedStateGivesTheLossThatTrainingPromised) {
   test::GoldenModel golden;
   const std::vector<TokenId> ids = repeated({7, 21, 13, 21, 80}, 96);
-  Trainer trainer(*golden.model, ids, {.learning_rate = 0.05F, .epochs = 3, .context = 32});
+  const auto made =
+      Trainer::make(*golden.model, ids, {.learning_rate = 0.05F, .epochs = 3, .context = 32});
+  Trainer& trainer = **made;
   finish(trainer);
   const RawUpdate update = trainer.update();
   const ModelConfig& config = golden.model->config();
@@ -94,14 +99,16 @@ TEST(Trainer, ThePublishedStateGivesTheLossThatTrainingPromised) {
   ASSERT_TRUE(model) << to_string(model.error());
   SerialParallel serial;
   EXPECT_LT(trainer.loss_after(), trainer.loss_before());
-  EXPECT_NEAR(mean_loss(evaluate(**model, serial, ids, 32)), trainer.loss_after(), 1e-4);
+  EXPECT_NEAR(mean_loss(evaluate(**model, serial, ids, 32).value()), trainer.loss_after(), 1e-4);
 }
 
 TEST(Trainer, GivesTheSameBitsTwice) {
   Given given(Format::kQ8);
   const std::vector<TokenId> ids = repeated({1, 2, 3, 4, 90, 6, 7}, 50);
-  Trainer first(*given.model, ids, {.epochs = 2, .context = 16});
-  Trainer second(*given.model, ids, {.epochs = 2, .context = 16});
+  const auto made_first = Trainer::make(*given.model, ids, {.epochs = 2, .context = 16});
+  Trainer& first = **made_first;
+  const auto made_second = Trainer::make(*given.model, ids, {.epochs = 2, .context = 16});
+  Trainer& second = **made_second;
   finish(first);
   finish(second);
   EXPECT_EQ(first.update().delta, second.update().delta);
@@ -110,7 +117,8 @@ TEST(Trainer, GivesTheSameBitsTwice) {
 
 TEST(Trainer, CountsItsWindows) {
   Given given(Format::kBf16);
-  Trainer trainer(*given.model, repeated({1, 2}, 33), {.epochs = 2, .context = 16});
+  const auto made = Trainer::make(*given.model, repeated({1, 2}, 33), {.epochs = 2, .context = 16});
+  Trainer& trainer = **made;
   EXPECT_EQ(trainer.windows_total(), 3 * 4);  // before, two epochs, after
   trainer.next_window();
   EXPECT_EQ(trainer.windows_done(), 1);

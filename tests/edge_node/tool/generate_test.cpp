@@ -158,7 +158,7 @@ TEST_F(RunCommands, EvalTellsWhatTheModelPredicts) {
   const auto told = run_json({"eval", artifact_, "--text", file, "--context", "7", "--json"});
   SerialParallel parallel;
   const auto ids = ids_of(text);
-  const EvalResult expected = evaluate(*golden_.model, parallel, ids, 7);
+  const EvalResult expected = evaluate(*golden_.model, parallel, ids, 7).value();
   const double nll = told.at("nll_nats").to_number<double>();
   const double tokens = told.at("tokens").to_number<double>();
   EXPECT_EQ(tokens, static_cast<double>(ids.size()));

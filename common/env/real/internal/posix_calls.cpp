@@ -112,6 +112,25 @@ Result<void> sync_file(int fd, const std::string& path) {
   return {};
 }
 
+std::string identity_of(const struct stat& facts) {
+  timespec now{};
+  char boot[64] = {};
+  const Descriptor id(::open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC));
+  const bool known = id.get() >= 0 && ::read(id.get(), boot, sizeof boot - 1) > 0;
+  const bool told = ::clock_gettime(CLOCK_REALTIME, &now) == 0;
+  if (!known || !told || now.tv_sec - facts.st_ctim.tv_sec < 2) return {};
+  std::string identity = boot;
+  const auto add = [&](auto number) { identity += " " + std::to_string(number); };
+  add(facts.st_dev);
+  add(facts.st_ino);
+  add(facts.st_size);
+  for (const timespec& time : {facts.st_mtim, facts.st_ctim}) {
+    add(time.tv_sec);
+    add(time.tv_nsec);
+  }
+  return identity;
+}
+
 Result<void> sync_directory_at(const std::string& path) {
   const Descriptor directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (directory.get() < 0) return failed("the directory cannot be opened", path);

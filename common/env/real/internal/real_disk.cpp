@@ -63,17 +63,28 @@ class RealFile final : public File {
 
 class RealMap final : public MappedFile {
  public:
-  RealMap(void* at, std::size_t size) : at_(at), size_(size) {}
+  RealMap(void* at, std::size_t size, const struct stat& facts)
+      : at_(at), size_(size), facts_(facts) {}
   ~RealMap() override {
     if (at_ != nullptr) ::munmap(at_, size_);
   }
   RealMap(const RealMap&) = delete;
   RealMap& operator=(const RealMap&) = delete;
   ByteView bytes() const override { return {static_cast<const std::byte*>(at_), size_}; }
+  std::string identity() const override { return identity_of(facts_); }
+  // The kernel maps up to 64 KiB around what is touched.
+  void forget(std::uint64_t offset, std::uint64_t count) const override {
+    constexpr std::uint64_t kAround = 64 * 1024;
+    const std::uint64_t first = offset / kAround * kAround;
+    const std::uint64_t end =
+        std::min<std::uint64_t>(size_, (offset + count + kAround - 1) / kAround * kAround);
+    if (first < end) ::madvise(static_cast<std::byte*>(at_) + first, end - first, MADV_DONTNEED);
+  }
 
  private:
   void* at_;
   std::size_t size_;
+  struct stat facts_;  // as the file was opened
 };
 
 }  // namespace
@@ -88,12 +99,16 @@ Task<Result<std::unique_ptr<File>>> RealDisk::open(std::string path, OpenMode mo
 
 Result<std::unique_ptr<MappedFile>> RealDisk::map(const std::string& path) {
   TRY(const OpenedFile file, open_file(path, OpenMode::kRead));
-  if (file.size == 0) return std::make_unique<RealMap>(nullptr, 0);
+  struct stat facts{};
+  if (::fstat(file.descriptor.get(), &facts) != 0) {
+    return tl::unexpected<Error>(errno_error("the file cannot be looked at", path, errno));
+  }
+  if (file.size == 0) return std::make_unique<RealMap>(nullptr, 0, facts);
   void* at = ::mmap(nullptr, file.size, PROT_READ, MAP_PRIVATE, file.descriptor.get(), 0);
   if (at == MAP_FAILED) {
     return tl::unexpected<Error>(errno_error("the file cannot be mapped", path, errno));
   }
-  return std::make_unique<RealMap>(at, file.size);
+  return std::make_unique<RealMap>(at, file.size, facts);
 }
 
 Task<Result<void>> RealDisk::rename(std::string from, std::string to) {

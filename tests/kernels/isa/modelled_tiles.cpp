@@ -1,0 +1,9 @@
+#include "tests/kernels/isa/modelled_tiles.h"
+
+#include "kernels/isa/internal/matrix_tiles.h"
+#include "tests/support/tile_model.h"
+
+namespace skein::test {
+const ModelledTiles kModelledTiles = {matrix_tiles<TileModel, 8>, matrix_tiles<TileModel, 6>,
+                                      matrix_tiles<TileModel, 5>, matrix_tiles<TileModel, 4>};
+}  // namespace skein::test
