@@ -115,6 +115,19 @@ Task<void> TaskGroup::join() {
   while (!shared->running.empty()) co_await shared->ended.wait();
 }
 
+Task<void> all_of(std::vector<Task<void>> tasks) {
+  TaskGroup group(co_await asio::this_coro::executor);
+  for (Task<void>& task : tasks) group.spawn(std::move(task));
+  const bool throws = co_await asio::this_coro::throw_if_cancelled();
+  co_await asio::this_coro::throw_if_cancelled(false);
+  while (!group.shared_->running.empty()) {
+    const auto state = co_await asio::this_coro::cancellation_state;
+    if (state.cancelled() != asio::cancellation_type::none) group.cancel();
+    co_await group.shared_->ended.wait();
+  }
+  co_await asio::this_coro::throw_if_cancelled(throws);
+}
+
 namespace internal {
 
 // Outlives whichever of the three ends last.

@@ -12,6 +12,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "common/base/result.h"
 
@@ -49,9 +50,14 @@ class TaskGroup {
   std::size_t running() const;
 
  private:
+  friend Task<void> all_of(std::vector<Task<void>> tasks);
   struct Shared;
   std::shared_ptr<Shared> shared_;
 };
+
+// Runs the tasks side by side until all have ended. When the caller is cancelled they are too, and
+// have unwound before it goes on: they may use what is the caller's.
+Task<void> all_of(std::vector<Task<void>> tasks);
 
 // Wakes whoever waits now. Waiters re-check their condition. Not thread safe.
 class Signal {

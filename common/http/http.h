@@ -53,6 +53,8 @@ using HttpHandler = std::function<Task<void>(HttpRequest request, HttpResponder&
 
 struct HttpServerOptions {
   std::size_t body_limit = 8U << 20;
+  // When set, the limit of a path's bodies, in place of body_limit.
+  std::function<std::size_t(std::string_view path)> body_limit_of = {};
   Duration header_limit = std::chrono::seconds(10);  // a request's head and body must arrive within
   Duration idle_limit = std::chrono::seconds(75);    // keep-alive between requests
   Duration write_limit = std::chrono::seconds(30);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cmath>
 #include <cstring>
 
 #include "common/base/check.h"
@@ -129,6 +130,9 @@ Result<RwkvState> RwkvState::restore(ByteView bytes, const ModelConfig& config,
     return damaged("length does not fit the model");
   }
   std::memcpy(state.floats_.data(), floats.data(), floats.size());
+  if (!std::ranges::all_of(state.floats_, [](float x) { return std::isfinite(x); })) {
+    return damaged("it holds a NaN or an infinity");
+  }
   state.step = Step(load_le<std::uint64_t>(bytes, kStepAt));
   return state;
 }

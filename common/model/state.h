@@ -36,10 +36,12 @@ class RwkvState {
 
   // Versioned, checksummed bytes (magic, version, config, artifact digest, step, floats, SHA-256).
   Buffer save(const Digest& artifact) const;
-  // Errc::kCorrupt for damage, Errc::kConflict for another model's state.
+  // Errc::kCorrupt for damage (a NaN or infinity counts), Errc::kUnsupported for another version of
+  // the form, Errc::kConflict for another model's state.
   static Result<RwkvState> restore(ByteView bytes, const ModelConfig& config,
                                    const Digest& artifact);
-  friend bool operator==(const RwkvState&, const RwkvState&);  // bit for bit
+  std::size_t bytes() const { return floats_.size() * sizeof(float); }  // in memory
+  friend bool operator==(const RwkvState&, const RwkvState&);           // bit for bit
 
  private:
   std::size_t wkv_floats() const;

@@ -80,7 +80,7 @@ class EmbeddingTable {
   const std::size_t row_bytes_;
   std::mutex mutex_;
   std::uint64_t uses_ = 0;
-  std::vector<Kept> kept_;  // row r in one of kWays places from (r % sets) * kWays on
+  std::vector<Kept> kept_;              // row r in one of kWays places from (r % sets) * kWays on
   std::unique_ptr<std::byte[]> bytes_;  // untouched, so that rows never kept take no memory
 };
 

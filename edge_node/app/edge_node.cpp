@@ -50,6 +50,8 @@ class EdgeNode::Parts {
   std::unique_ptr<Updater> updater;
   std::unique_ptr<SplitClient> split;
   EdgeMetrics metrics;
+  KeptStates states;
+  StateApi state_api;
   std::unique_ptr<AnswerApi> answers;
   std::unique_ptr<HttpApi> api;
   std::unique_ptr<HttpServer> server;
@@ -79,6 +81,8 @@ EdgeNode::Parts::Parts(Env e, EdgeConfig c)
                     .consent = config.consent,
                     .max_update_norm = config.max_update_norm}),
       duty(env, config, host, learner),
+      states(env.clock),
+      state_api(env, host, states),
       tasks(env.executor) {}
 
 Task<Result<void>> EdgeNode::Parts::start() {
@@ -98,7 +102,7 @@ Task<Result<void>> EdgeNode::Parts::start() {
   if (boot.slot) updater->set_slot(*boot.slot);
   if (boot.to_repair) duty.repair(*boot.to_repair);
   split = std::make_unique<SplitClient>(env, uplink());
-  answers = std::make_unique<AnswerApi>(env, config, host, *split, metrics);
+  answers = std::make_unique<AnswerApi>(env, config, host, *split, states, metrics);
   CO_TRY_VOID(listen());
   if (link) tasks.spawn(link->run());
   tasks.spawn(updater->run());
@@ -164,20 +168,25 @@ Task<void> EdgeNode::Parts::slot_switched() {
 
 Result<void> EdgeNode::Parts::listen() {
   HttpFacts facts{[this] { return status_json(); }, [this](EdgeMetrics& m) { refresh(m); }};
-  api = std::make_unique<HttpApi>(env, host, *answers, metrics, std::move(facts));
+  api = std::make_unique<HttpApi>(env, host, *answers, state_api, metrics, std::move(facts));
   TRY(const Endpoint at, parse_endpoint(config.listen));
   TRY(auto listener, env.network.listen(at, nullptr));
   HttpHandler handler = [this](HttpRequest request, HttpResponder& responder) {
     return api->handle(std::move(request), responder);
   };
+  HttpServerOptions options;
+  options.body_limit_of = [body_limit = options.body_limit](std::string_view path) {
+    return StateApi::owns(path) ? kMaxHttpBodyBytes : body_limit;
+  };
   server = std::make_unique<HttpServer>(env, std::move(listener), std::move(handler),
-                                        HttpServerOptions{});
+                                        std::move(options));
   return {};
 }
 
 Task<void> EdgeNode::Parts::stop() {
   if (server) co_await server->stop();
   if (link) co_await link->stop();
+  co_await host.stop();
   co_await duty.stop();
   if (split) co_await split->stop();
   co_await tasks.stop();
@@ -188,6 +197,8 @@ void EdgeNode::Parts::refresh(EdgeMetrics& into) const {
   into.set_slot(updater->slot() ? updater->slot()->generation : 0);
   into.take(updater->counters());
   into.take(split->counters());
+  into.take(host.passes());
+  into.set_kept(states.count(), states.bytes());
   into.take(learner.status());
 }
 

@@ -12,7 +12,7 @@
 
 namespace skein {
 
-inline constexpr std::size_t kMaxAnswers = 8;  // at once; more are told to come back (503)
+inline constexpr std::size_t kMaxAnswers = 16;  // at once; more are told to come back (503)
 inline constexpr Duration kDrainLimit = std::chrono::seconds(30);
 
 class EdgeNode {

@@ -60,6 +60,11 @@ Result<ChatTemplate> ChatTemplate::parse(std::string_view text) {
   }
 }
 
+std::string ChatTemplate::turn_end() const {
+  const std::size_t place = assistant_.find("{}");
+  return place == std::string::npos ? std::string() : assistant_.substr(place + 2);
+}
+
 Result<std::string> ChatTemplate::render(const std::vector<ChatMessage>& messages) const {
   std::string text;
   for (const ChatMessage& message : messages) {

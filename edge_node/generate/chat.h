@@ -27,6 +27,8 @@ class ChatTemplate {
   static Result<ChatTemplate> parse(std::string_view text);
 
   Result<std::string> render(const std::vector<ChatMessage>& messages) const;  // Errc::kUsage
+  // What stands between an answer and the next turn.
+  std::string turn_end() const;
   const std::vector<std::string>& stops() const { return stops_; }
 
  private:

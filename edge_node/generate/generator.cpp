@@ -25,6 +25,34 @@ class Speaker {
   bool trim_;
 };
 
+// Where a session that is to be kept would go back to, should what is held back become a stop
+// string: before the first of its tokens.
+class Retreat {
+ public:
+  Retreat(Session& session, bool keeps) : session_(session), keeps_(keeps) {}
+
+  // After `text` took a token's bytes, and before the session is fed it.
+  void note(const TextStream& text, std::string_view bytes) {
+    if (!keeps_) return;
+    if (text.is_certain() && !text.stopped()) {
+      held_.clear();
+      return;
+    }
+    if (held_.empty()) session_.mark();
+    held_ += bytes;
+  }
+  // Back to before the stop string: what is still to be fed for the text before it.
+  Result<std::vector<TokenId>> go(const TextStream& text, const Tokenizer& tokenizer) {
+    session_.rewind();
+    return tokenizer.encode(std::string_view(held_).substr(0, held_.size() - text.cut()));
+  }
+
+ private:
+  Session& session_;
+  bool keeps_;
+  std::string held_;  // bytes since the mark; empty: nothing is held back
+};
+
 }  // namespace
 
 Task<Result<void>> generate(Env env, Session& session, const Tokenizer& tokenizer,
@@ -33,6 +61,7 @@ Task<Result<void>> generate(Env env, Session& session, const Tokenizer& tokenize
   answer = Answer{};
   TextStream text(std::move(request.stops));
   Speaker speaker(asker, request.trim_start);
+  Retreat retreat(session, request.keeps_state);
   const std::size_t prompt_tokens = request.prompt.size();
   std::vector<TokenId> feed = std::move(request.prompt);
   if (feed.empty()) feed.push_back(kEndOfText);
@@ -46,17 +75,24 @@ Task<Result<void>> generate(Env env, Session& session, const Tokenizer& tokenize
     }
     if (picked == kEndOfText) {
       answer.finish = Finish::kStop;
+      feed.clear();
       break;
     }
     answer.completion_tokens += 1;
-    CO_TRY_VOID(co_await speaker.say(text.add(tokenizer.bytes_of(picked))));
+    feed.assign(1, picked);
+    std::string piece = text.add(tokenizer.bytes_of(picked));
+    retreat.note(text, tokenizer.bytes_of(picked));
+    CO_TRY_VOID(co_await speaker.say(std::move(piece)));
     if (text.stopped() || session.is_complete()) {
       answer.finish = Finish::kStop;
       break;
     }
-    feed.assign(1, picked);
   }
   answer.prompt_tokens = prompt_tokens;
+  if (request.keeps_state && text.stopped()) {
+    CO_TRY(feed, retreat.go(text, tokenizer));
+  }
+  if (request.keeps_state && !feed.empty()) CO_TRY_VOID(co_await session.read(std::move(feed)));
   co_return co_await speaker.say(text.finish());
 }
 

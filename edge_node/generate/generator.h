@@ -19,6 +19,8 @@ struct GenerateRequest {
   std::vector<TokenId> prompt;  // empty: id 0 is fed
   std::uint32_t max_tokens = 256;
   std::vector<std::string> stops;
+  // At the end the session's state is that of prompt and text, not of a stop string.
+  bool keeps_state = false;
   bool trim_start = false;  // chat: the blank between "Assistant:" and the answer is not text
 };
 

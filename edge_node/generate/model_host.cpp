@@ -1,5 +1,7 @@
 #include "edge_node/generate/model_host.h"
 
+#include "edge_node/generate/internal/batcher.h"
+
 namespace skein {
 
 ModelHost::ModelHost(Env env, ChunkStore& store) : env_(env), store_(store) {}
@@ -19,12 +21,20 @@ Task<Result<void>> ModelHost::load(Digest artifact) {
   std::function<void()> job = [&] { model = Model::open(*hosted->pages); };
   co_await env_.compute.run(std::move(job), cost);
   CO_TRY(hosted->model, std::move(model));
+  hosted->batcher = std::make_shared<Batcher>(env_, *hosted->model, passes_);
   alive_.push_back(hosted);
   current_ = std::move(hosted);
   env_.log.info("model loaded", {{"artifact", artifact.short_hex()},
                                  {"name", current_->name},
                                  {"version", current_->version}});
   co_return Result<void>{};
+}
+
+Task<void> ModelHost::stop() {
+  const auto models = alive_;  // another may be loaded meanwhile
+  for (const auto& model : models) {
+    if (const auto held = model.lock()) co_await held->batcher->stop();
+  }
 }
 
 std::vector<Digest> ModelHost::in_use() {

@@ -13,6 +13,16 @@
 
 namespace skein {
 
+class Batcher;  // internal/batcher.h
+
+// Passes over the weights of every model hosted so far.
+struct PassCounters {
+  std::uint64_t passes = 0;
+  std::uint64_t rows = 0;       // tokens fed, over all passes
+  std::uint64_t sequences = 0;  // sessions that shared them, over all passes
+  std::uint64_t value_rows_read = 0, value_rows_total = 0;  // as Runner::Counters
+};
+
 // Everything of one artifact that answers need; lives as long as somebody holds it.
 struct HostedModel {
   Digest digest;
@@ -21,6 +31,7 @@ struct HostedModel {
   ChatTemplate chat;
   std::unique_ptr<PageSource> pages;  // outlives the model
   std::unique_ptr<Model> model;
+  std::shared_ptr<Batcher> batcher;  // runs this model's sessions together
 };
 
 class ModelHost {
@@ -32,6 +43,8 @@ class ModelHost {
   std::shared_ptr<const HostedModel> current() const { return current_; }
   // Opens beside the running model, then exchanges; on an error the running one stays.
   Task<Result<void>> load(Digest artifact);
+  Task<void> stop();  // waits for the passes under way; sessions that wait are cancelled
+  const PassCounters& passes() const { return *passes_; }
   // Artifacts that are current or still computed with.
   std::vector<Digest> in_use();
 
@@ -40,6 +53,7 @@ class ModelHost {
   ChunkStore& store_;
   std::shared_ptr<const HostedModel> current_;
   std::vector<std::weak_ptr<const HostedModel>> alive_;
+  std::shared_ptr<PassCounters> passes_ = std::make_shared<PassCounters>();
 };
 
 // What the simulator charges for `tokens` through the whole model; a rough figure.

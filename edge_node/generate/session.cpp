@@ -1,20 +1,41 @@
 #include "edge_node/generate/session.h"
 
-#include <algorithm>
-
 #include "common/base/check.h"
+#include "edge_node/generate/internal/batcher.h"
 
 namespace skein {
 
-LocalSession::LocalSession(Env env, std::shared_ptr<const HostedModel> model, TokenPicker picker)
-    : env_(env),
-      hosted_(std::move(model)),
-      runner_(*hosted_->model, env_.compute.parallel()),
-      state_(hosted_->model->initial_state()),
-      picker_(std::move(picker)),
-      logits_(hosted_->model->config().vocab) {}
+Task<Result<void>> Session::read(std::vector<TokenId> /*ids*/) {
+  co_return fail(Errc::kUnsupported, "a " + std::string(kind()) + " session keeps no state");
+}
+
+LocalSession::LocalSession(std::shared_ptr<const HostedModel> model, TokenPicker picker)
+    : LocalSession(model, std::move(picker), model->model->initial_state()) {}
+
+LocalSession::LocalSession(std::shared_ptr<const HostedModel> model, TokenPicker picker,
+                           RwkvState from)
+    : hosted_(std::move(model)),
+      sequence_(std::make_shared<Sequence>(std::move(from), std::move(picker))) {
+  CHECK(sequence_->state.config() == hosted_->model->config());
+}
+
+LocalSession::~LocalSession() { hosted_->batcher->leave(*sequence_); }
 
 Task<Result<TokenId>> LocalSession::next(std::vector<TokenId> ids) {
+  sequence_->picker.fed(ids);
+  return replay(std::move(ids));
+}
+
+Task<Result<TokenId>> LocalSession::replay(std::vector<TokenId> ids) {
+  return feed(std::move(ids), true);
+}
+
+Task<Result<void>> LocalSession::read(std::vector<TokenId> ids) {
+  CO_TRY_VOID(co_await feed(std::move(ids), false));
+  co_return Result<void>{};
+}
+
+Task<Result<TokenId>> LocalSession::feed(std::vector<TokenId> ids, bool picks) {
   CHECK(!ids.empty());
   const std::uint32_t vocab = hosted_->model->config().vocab;
   for (const TokenId id : ids) {
@@ -22,22 +43,17 @@ Task<Result<TokenId>> LocalSession::next(std::vector<TokenId> ids) {
       co_return fail(Errc::kUsage, "token " + std::to_string(id) + " is not in the vocabulary");
     }
   }
-  picker_.fed(ids);
-  Result<TokenId> picked = kEndOfText;
-  for (std::size_t first = 0; first < ids.size(); first += kPrefillTokens) {
-    const std::size_t count = std::min(kPrefillTokens, ids.size() - first);
-    const bool last = first + count == ids.size();
-    std::function<void()> job = [&, first, count, last] {
-      const std::span<float> logits = last ? std::span(logits_) : std::span<float>();
-      const Feed feed = {std::span(ids).subspan(first, count), &state_, logits};
-      const Result<void> fed = runner_.feed(std::span(&feed, 1));
-      if (!fed) picked = tl::unexpected(fed.error());
-      if (fed && last) picked = picker_.pick(logits_);
-    };
-    co_await env_.compute.run(std::move(job), forward_cost(hosted_->model->config(), count));
-    if (!picked) break;
-  }
-  co_return picked;
+  sequence_->ids = std::move(ids);
+  sequence_->picks = picks;
+  co_return co_await hosted_->batcher->next(sequence_, hosted_);
 }
+
+void LocalSession::mark() { marked_ = sequence_->state; }
+
+void LocalSession::rewind() { sequence_->state = marked_; }
+
+bool LocalSession::is_complete() const { return sequence_->picker.is_complete(); }
+
+const RwkvState& LocalSession::state() const { return sequence_->state; }
 
 }  // namespace skein

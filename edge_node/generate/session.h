@@ -14,35 +14,52 @@
 
 namespace skein {
 
-inline constexpr std::size_t kPrefillTokens = 16;  // per compute job: what a cancelled answer costs
-
 class Session {
  public:
   virtual ~Session() = default;
-  // Feeds `ids` (at least one) and picks the id that follows the last. Cancellable between jobs;
-  // after an error or a cancellation the session is of no further use.
+  // Feeds `ids` (at least one) and picks the id that follows the last. Cancellable; after an error
+  // or a cancellation the session is of no further use.
   virtual Task<Result<TokenId>> next(std::vector<TokenId> ids) = 0;
   // Whether nothing but the end of text may follow the id picked last.
   virtual bool is_complete() const { return false; }
   virtual std::string_view kind() const = 0;  // CONTRACT section 4: "local", "split"
-  virtual Runner::Counters counters() const = 0;
+  // For answers whose state is kept (LocalSession's): read feeds without picking; rewind goes back
+  // to the moment of the last mark.
+  virtual Task<Result<void>> read(std::vector<TokenId> ids);
+  virtual void mark() {}
+  virtual void rewind() {}
+  // Of passes that were this session's alone; those it shared count in ModelHost::passes().
+  virtual Runner::Counters counters() const { return {}; }
 };
 
+struct Sequence;  // internal/batcher.h
+
+// Shares its passes over the weights with every other LocalSession of the model. The bits are the
+// same as if it were alone.
 class LocalSession final : public Session {
  public:
-  LocalSession(Env env, std::shared_ptr<const HostedModel> model, TokenPicker picker);
+  LocalSession(std::shared_ptr<const HostedModel> model, TokenPicker picker);
+  // Goes on from a state of the same model.
+  LocalSession(std::shared_ptr<const HostedModel> model, TokenPicker picker, RwkvState from);
+  ~LocalSession() override;
+  LocalSession(const LocalSession&) = delete;
+  LocalSession& operator=(const LocalSession&) = delete;
+
   Task<Result<TokenId>> next(std::vector<TokenId> ids) override;
-  bool is_complete() const override { return picker_.is_complete(); }
+  // The same for ids that the picker has been told already.
+  Task<Result<TokenId>> replay(std::vector<TokenId> ids);
+  Task<Result<void>> read(std::vector<TokenId> ids) override;  // the picker is not told
+  void mark() override;
+  void rewind() override;
+  bool is_complete() const override;
   std::string_view kind() const override { return "local"; }
-  Runner::Counters counters() const override { return runner_.counters(); }
+  const RwkvState& state() const;  // between calls: of the ids fed so far
 
  private:
-  Env env_;
+  Task<Result<TokenId>> feed(std::vector<TokenId> ids, bool picks);
   std::shared_ptr<const HostedModel> hosted_;
-  Runner runner_;
-  RwkvState state_;
-  TokenPicker picker_;
-  std::vector<float> logits_;
+  std::shared_ptr<Sequence> sequence_;
+  RwkvState marked_;
 };
 
 }  // namespace skein

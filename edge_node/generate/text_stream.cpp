@@ -37,6 +37,7 @@ std::string TextStream::add(std::string_view bytes) {
   for (const std::string& stop : stops_) first = std::min(first, pending_.find(stop));
   if (first != std::string::npos) {
     stopped_ = true;
+    cut_ = pending_.size() - first;
     pending_.resize(first);
     return take_text(pending_, pending_.size(), true);
   }

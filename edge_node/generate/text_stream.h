@@ -18,13 +18,18 @@ class TextStream {
   // What has become certain. Bytes that are no UTF-8 come out as U+FFFD. Nothing after a stop.
   std::string add(std::string_view bytes);
   bool stopped() const { return stopped_; }  // a stop string was met; it is not part of the text
-  std::string finish();                      // what was held back, when no more tokens come
+  // Nothing is held back: all bytes so far have come out.
+  bool is_certain() const { return pending_.empty(); }
+  // Bytes from the stop string's first on: so many of those added last are not part of the text.
+  std::size_t cut() const { return cut_; }
+  std::string finish();  // what was held back, when no more tokens come
 
  private:
   std::size_t held_for_stops() const;
 
   std::vector<std::string> stops_;
   std::string pending_;
+  std::size_t cut_ = 0;
   bool stopped_ = false;
 };
 

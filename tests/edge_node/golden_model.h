@@ -14,6 +14,7 @@
 #include "common/checkpoint/checkpoint.h"
 #include "common/convert/convert.h"
 #include "common/env/real/real_env.h"
+#include "edge_node/generate/internal/batcher.h"
 #include "edge_node/generate/model_host.h"
 
 namespace skein::test {
@@ -91,7 +92,9 @@ inline Task<Result<Digest>> put_artifact(ChunkStore& store, PageSource& source,
 }
 
 // A model without a store: for the rooms that only compute.
-inline std::shared_ptr<const HostedModel> host(std::unique_ptr<PageSource> pages) {
+inline std::shared_ptr<const HostedModel> host(
+    Env env, std::unique_ptr<PageSource> pages,
+    std::shared_ptr<PassCounters> passes = std::make_shared<PassCounters>()) {
   auto hosted = std::make_shared<HostedModel>();
   hosted->digest = manifest_digest(encode_manifest(pages->manifest()));
   hosted->name = pages->manifest().name;
@@ -99,6 +102,7 @@ inline std::shared_ptr<const HostedModel> host(std::unique_ptr<PageSource> pages
   auto model = Model::open(*hosted->pages);
   CHECK(model.has_value());
   hosted->model = std::move(*model);
+  hosted->batcher = std::make_shared<Batcher>(env, *hosted->model, std::move(passes));
   return hosted;
 }
 

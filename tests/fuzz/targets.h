@@ -25,6 +25,7 @@ void pickle(ByteView input);
 void rwkv_cpp(ByteView input);
 void safetensors(ByteView input);
 void signed_manifest(ByteView input);
+void state(ByteView input);
 void vocabulary(ByteView input);
 void zip(ByteView input);
 
@@ -50,6 +51,7 @@ inline constexpr std::array kTargets = {
     Target{"rwkv_cpp", rwkv_cpp},
     Target{"safetensors", safetensors},
     Target{"signed_manifest", signed_manifest},
+    Target{"state", state},
     Target{"vocabulary", vocabulary},
     Target{"zip", zip},
 };

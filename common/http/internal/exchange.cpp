@@ -209,7 +209,9 @@ int status_for(const boost::system::error_code& reason) {
 
 Task<Result<HttpRequest>> HttpServer::Core::read_request(Self self, ConnectionPtr connection,
                                                          Head& head) {
-  http::MessageReader<true> reader(connection, self->options_.body_limit);
+  const HttpServerOptions& options = self->options_;
+  http::MessageReader<true> reader(connection,
+                                   options.body_limit_of ? kMaxHttpBodyBytes : options.body_limit);
   auto read = co_await reader.read_head();
   if (!read) {
     head.refusal = status_for(reader.reason());
@@ -228,6 +230,10 @@ Task<Result<HttpRequest>> HttpServer::Core::read_request(Self self, ConnectionPt
   }
   request.path = std::move(target->path);
   request.query = std::move(target->query);
+  if (options.body_limit_of && !reader.limit_body(options.body_limit_of(request.path))) {
+    head.refusal = status_for(reader.reason());
+    co_return fail(Errc::kCorrupt, "the request's body is too long");
+  }
   if (http::lower_case(request.header("expect")) == "100-continue" && !reader.body_has_begun()) {
     CO_TRY_VOID(
         co_await connection->write("HTTP/1.1 100 Continue\r\n\r\n", self->options_.write_limit));

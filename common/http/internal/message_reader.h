@@ -44,6 +44,15 @@ class MessageReader {
     co_return Result<void>{};
   }
 
+  // In place of the constructor's, once the head is known. False when the body is longer.
+  bool limit_body(std::size_t limit) {
+    parser_.body_limit(limit);
+    const auto length = parser_.content_length();
+    if (!length || *length <= limit) return true;
+    reason_ = beast::error::body_limit;
+    return false;
+  }
+
   // `take` gets each piece; false stops reading.
   Task<Result<void>> read_body(std::function<bool(std::string_view)> take) {
     std::array<char, 16 << 10> piece;

@@ -4,6 +4,7 @@
 #include "common/http/http.h"
 #include "edge_node/app/config.h"
 #include "edge_node/app/internal/completion_reply.h"
+#include "edge_node/app/internal/kept_states.h"
 #include "edge_node/app/internal/metrics.h"
 #include "edge_node/generate/model_host.h"
 #include "edge_node/split/split_client.h"
@@ -13,13 +14,18 @@ namespace skein {
 class AnswerApi {
  public:
   AnswerApi(Env env, const EdgeConfig& config, ModelHost& host, SplitClient& split,
-            EdgeMetrics& metrics);
+            KeptStates& states, EdgeMetrics& metrics);
 
   Task<void> answer(CompletionKind kind, HttpRequest request, HttpResponder& responder);
   std::size_t running() const { return running_; }
   void refuse_new() { draining_ = true; }
 
  private:
+  struct Choice {  // one of the answers that a request asks for
+    std::unique_ptr<Session> session;
+    ReplyChoice said;
+    Result<void> ended = fail(Errc::kCancelled, "not begun");
+  };
   // One request on its way: the model is kept, whatever the slot does meanwhile.
   struct Work {
     std::shared_ptr<const HostedModel> model;
@@ -27,23 +33,34 @@ class AnswerApi {
     GenerateRequest generate;
     ReplyHead head;
     ReplyNotes notes;
-    std::unique_ptr<Session> session;
-    Answer answer;
+    std::optional<KeptStates::Lease> lease;  // of the state it goes on from, or makes
+    std::shared_ptr<const KeptState> from;   // nullptr: it begins
+    const LocalSession* keeps = nullptr;     // the session whose state is kept
+    std::vector<Choice> choices;
+    std::size_t read_before = 0;  // tokens of the prompt that were read once for all choices
+    Duration reading{};
   };
 
   Result<Work> prepare(CompletionKind kind, const std::string& body);
-  Task<Result<void>> open_session(Work& work);
-  Task<Result<TokenPicker>> picker_for(Work& work);
+  Result<void> take_kept(Work& work);
+  Result<void> read_prompt(Work& work) const;
+  Result<void> keep(Work& work);
+  Task<Result<void>> open_sessions(Work& work);
+  Task<Result<void>> open_local(Work& work, std::vector<TokenPicker> pickers);
+  Task<Result<std::vector<TokenPicker>>> pickers_for(Work& work);
   Task<void> answer_whole(Work& work, HttpResponder& responder);
   Task<void> answer_stream(Work& work, HttpResponder& responder);
   using OnText = std::function<Task<Result<void>>(std::string)>;
-  Task<Result<void>> run(Work& work, OnText on_text, HttpResponder& responder);
-  void note_end(Work& work, const Result<void>& ended);
+  Task<void> run_choice(Work& work, std::size_t index, OnText on_text, HttpResponder& responder);
+  class EventStream;
+  Task<void> stream_choice(Work& work, std::size_t index, EventStream& events);
+  void note_end(Work& work, std::size_t index);
 
   Env env_;
   const EdgeConfig& config_;
   ModelHost& host_;
   SplitClient& split_;
+  KeptStates& states_;
   EdgeMetrics& metrics_;
   // The vocabulary laid out for grammars: of the model that was last asked to follow one.
   struct {

@@ -2,6 +2,7 @@
 // Pure; one answer's.
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -24,14 +25,25 @@ struct ReplyNotes {
   std::string session;   // "local", "split"
   std::uint32_t first_layer = 0;
   bool fell_back = false;  // asked to be split, ended local
+  std::string kept;        // the kept state's name; "" is none
+  std::uint64_t kept_tokens = 0;
 };
 
-std::string whole_reply(const ReplyHead& head, const Answer& answer, std::string_view text,
+// One answer of those asked for, which share the prompt.
+struct ReplyChoice {
+  Answer answer;
+  std::string text;
+};
+// Tokens and times of all together: the prompt's tokens once.
+Answer total_of(std::span<const ReplyChoice> choices);
+
+std::string whole_reply(const ReplyHead& head, std::span<const ReplyChoice> choices,
                         const ReplyNotes& notes);
-// Each is one server-sent event: "data: {...}\n\n".
-std::string first_event(const ReplyHead& head);  // chat: the role; text: ""
-std::string text_event(const ReplyHead& head, std::string_view text);
-std::string last_event(const ReplyHead& head, const Answer& answer, const ReplyNotes& notes);
+// Each is one server-sent event: "data: {...}\n\n". `choice` counts from 0.
+std::string first_event(const ReplyHead& head, std::size_t choice);  // chat: the role; text: ""
+std::string text_event(const ReplyHead& head, std::size_t choice, std::string_view text);
+std::string last_event(const ReplyHead& head, std::size_t choice, const Answer& answer,
+                       const ReplyNotes& notes);
 std::string usage_event(const ReplyHead& head, const Answer& answer);
 std::string error_event(const Error& error);
 inline constexpr std::string_view kDoneEvent = "data: [DONE]\n\n";

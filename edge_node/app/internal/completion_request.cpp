@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "common/artifact/model_config.h"
+#include "edge_node/app/internal/kept_states.h"
 #include "edge_node/generate/generator.h"
 
 namespace skein {
@@ -151,10 +152,11 @@ Result<void> read_sampling(const json::object& body, CompletionRequest& request)
   const bool new_name = field(body, "max_completion_tokens") != nullptr;
   TRY(const std::uint64_t max_tokens, whole(body, new_name ? "max_completion_tokens" : "max_tokens",
                                             kDefaultMaxTokens, kMaxAnswerTokens));
-  TRY(const std::uint64_t choices, whole(body, "n", 1, 1));
-  if (choices != 1) return bad("n", "1");
+  TRY(const std::uint64_t choices, whole(body, "n", 1, kMaxChoices));
+  if (choices == 0) return bad("n", "at least 1");
   sampler.repeat_last_n = static_cast<std::uint32_t>(repeat_last_n);
   sampler.top_k = static_cast<std::uint32_t>(top_k);
+  request.choices = static_cast<std::uint32_t>(choices);
   request.max_tokens = static_cast<std::uint32_t>(max_tokens);
   if (const json::value* seed = field(body, "seed")) {
     boost::system::error_code error;
@@ -258,6 +260,26 @@ Result<void> read_options(const json::object& body, CompletionRequest& request) 
   return {};
 }
 
+// What is told of several choices is told of choices that begin alike, and here.
+Result<void> check_choices(const CompletionRequest& request) {
+  if (request.choices == 1) return {};
+  if (!request.session.empty()) return bad("n", "1 with \"session\"");
+  if (request.split_layer.value_or(0) != 0) return bad("n", "1 with \"split_layer\"");
+  return {};
+}
+
+Result<void> read_session(const json::object& body, CompletionRequest& request) {
+  const json::value* session = field(body, "session");
+  if (session == nullptr) return {};
+  if (!session->is_string()) return bad("session", "a name");
+  request.session = std::string(session->get_string());
+  TRY_VOID(check_state_name(request.session));
+  if (request.split_layer.value_or(0) != 0) {
+    return bad("split_layer", "0 with \"session\": a kept state is all here");
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<CompletionRequest> parse_completion(CompletionKind kind, std::string_view text) {
@@ -281,6 +303,8 @@ Result<CompletionRequest> parse_completion(CompletionKind kind, std::string_view
   TRY_VOID(read_logit_bias(body, request.sampler));
   TRY_VOID(read_form(body, request));
   TRY_VOID(read_options(body, request));
+  TRY_VOID(read_session(body, request));
+  TRY_VOID(check_choices(request));
   return request;
 }
 

@@ -24,9 +24,14 @@ Result<json::object> object_of(const std::string& body) {
 
 }  // namespace
 
-HttpApi::HttpApi(Env env, ModelHost& host, AnswerApi& answers, EdgeMetrics& metrics,
-                 HttpFacts facts)
-    : env_(env), host_(host), answers_(answers), metrics_(metrics), facts_(std::move(facts)) {
+HttpApi::HttpApi(Env env, ModelHost& host, AnswerApi& answers, StateApi& states,
+                 EdgeMetrics& metrics, HttpFacts facts)
+    : env_(env),
+      host_(host),
+      answers_(answers),
+      states_(states),
+      metrics_(metrics),
+      facts_(std::move(facts)) {
   routes_[{"GET", "/health"}] = [](const HttpRequest&) {
     return json_response(200, R"({"status":"ok"})");
   };
@@ -57,12 +62,16 @@ Task<void> HttpApi::handle(HttpRequest request, HttpResponder& responder) {
     co_await answers_.answer(CompletionKind::kText, std::move(request), responder);
     co_return;
   }
+  HttpResponse response;
   const auto route = routes_.find({request.method, request.path});
-  HttpResponse response =
-      route != routes_.end()
-          ? route->second(request)
-          : error_response(404, "no " + request.method + " " + request.path + " here",
-                           "invalid_request_error");
+  if (StateApi::owns(request.path)) {
+    response = co_await states_.handle(std::move(request));
+  } else if (route != routes_.end()) {
+    response = route->second(request);
+  } else {
+    response = error_response(404, "no " + request.method + " " + request.path + " here",
+                              "invalid_request_error");
+  }
   const auto sent = co_await responder.respond(std::move(response));
   if (!sent) env_.log.debug("reply not sent", {{"reason", to_string(sent.error())}});
 }

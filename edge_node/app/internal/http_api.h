@@ -6,6 +6,7 @@
 #include <string>
 
 #include "edge_node/app/internal/answer_api.h"
+#include "edge_node/app/internal/state_api.h"
 
 namespace skein {
 
@@ -17,7 +18,8 @@ struct HttpFacts {
 
 class HttpApi {
  public:
-  HttpApi(Env env, ModelHost& host, AnswerApi& answers, EdgeMetrics& metrics, HttpFacts facts);
+  HttpApi(Env env, ModelHost& host, AnswerApi& answers, StateApi& states, EdgeMetrics& metrics,
+          HttpFacts facts);
   Task<void> handle(HttpRequest request, HttpResponder& responder);
 
  private:
@@ -31,6 +33,7 @@ class HttpApi {
   Env env_;
   ModelHost& host_;
   AnswerApi& answers_;
+  StateApi& states_;
   EdgeMetrics& metrics_;
   HttpFacts facts_;
   std::map<std::pair<std::string, std::string>, Simple> routes_;  // (method, path)

@@ -24,6 +24,10 @@ EdgeMetrics::EdgeMetrics()
       rows_(counter("skein_value_rows_total", "Rows there were; the rest were exact zeros.")),
       decode_seconds_(
           counter("skein_decode_seconds_total", "Time between first and last token of answers.")),
+      passes_(counter("skein_passes_total", "Passes over the weights.")),
+      pass_rows_(counter("skein_pass_rows_total",
+                         "Tokens that those passes took: the batch size is this over passes.")),
+      pass_sessions_(counter("skein_pass_sessions_total", "Sessions that shared those passes.")),
       pages_fetched_(counter("skein_pages_fetched_total", "Pages taken from the coordinator.")),
       update_bytes_(counter("skein_update_bytes_total", "Bytes of those pages.")),
       pages_refused_(counter("skein_pages_refused_total", "Pages that were not what they said.")),
@@ -45,6 +49,8 @@ EdgeMetrics::EdgeMetrics()
           metrics_.gauge("skein_coordinator_connected", "1 while the coordinator link stands.")),
       generation_(
           metrics_.gauge("skein_slot_generation", "Generation of the active slot; 0 = none.")),
+      kept_states_(metrics_.gauge("skein_kept_states", "Sessions' states kept between answers.")),
+      kept_bytes_(metrics_.gauge("skein_kept_state_bytes", "Memory that those take.")),
       first_token_(metrics_.histogram("skein_time_to_first_token_seconds",
                                       "From the request to its first token.", kFirstTokenBounds)) {
   const char* ends[] = {"done", "cancelled", "refused", "failed"};
@@ -59,8 +65,8 @@ void EdgeMetrics::count_answer(AnswerEnd end) { answers_[static_cast<int>(end)]-
 void EdgeMetrics::count_tokens(const Answer& answer, const Runner::Counters& rows) {
   tokens_generated_.Increment(static_cast<double>(answer.completion_tokens));
   prompt_tokens_.Increment(static_cast<double>(answer.prompt_tokens));
-  rows_read_.Increment(static_cast<double>(rows.value_rows_read));
-  rows_.Increment(static_cast<double>(rows.value_rows_total));
+  split_rows_.value_rows_read += rows.value_rows_read;
+  split_rows_.value_rows_total += rows.value_rows_total;
   decode_seconds_.Increment(seconds(answer.whole - answer.first_token));
   if (answer.first_token > Duration{}) first_token_.Observe(seconds(answer.first_token));
 }
@@ -69,6 +75,11 @@ void EdgeMetrics::set_running(std::size_t answers) { running_.Set(static_cast<do
 void EdgeMetrics::set_link(bool connected) { connected_.Set(connected ? 1 : 0); }
 void EdgeMetrics::set_slot(std::uint64_t generation) {
   generation_.Set(static_cast<double>(generation));
+}
+
+void EdgeMetrics::set_kept(std::size_t states, std::size_t bytes) {
+  kept_states_.Set(static_cast<double>(states));
+  kept_bytes_.Set(static_cast<double>(bytes));
 }
 
 void EdgeMetrics::take(const Updater::Counters& counters) {
@@ -86,6 +97,14 @@ void EdgeMetrics::take(const SplitClient::Counters& counters) {
   raise(split_repeats_, counters.repeats);
   raise(split_fallbacks_, counters.fallbacks);
   raise(split_replayed_, counters.replayed_tokens);
+}
+
+void EdgeMetrics::take(const PassCounters& passes) {
+  raise(passes_, passes.passes);
+  raise(pass_rows_, passes.rows);
+  raise(pass_sessions_, passes.sequences);
+  raise(rows_read_, passes.value_rows_read + split_rows_.value_rows_read);
+  raise(rows_, passes.value_rows_total + split_rows_.value_rows_total);
 }
 
 void EdgeMetrics::take(const Learner::Status& status) {

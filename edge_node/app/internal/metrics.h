@@ -20,10 +20,12 @@ class EdgeMetrics {
   void count_tokens(const Answer& answer, const Runner::Counters& rows);
   void set_running(std::size_t answers);
   void set_link(bool connected);
+  void set_kept(std::size_t states, std::size_t bytes);
   void set_slot(std::uint64_t generation);
   void take(const Updater::Counters& counters);
   void take(const SplitClient::Counters& counters);
   void take(const Learner::Status& status);
+  void take(const PassCounters& passes);
 
   HttpResponse response() const { return metrics_.response(); }
 
@@ -34,12 +36,14 @@ class EdgeMetrics {
 
   Metrics metrics_;
   prometheus::Counter* answers_[4];
+  Runner::Counters split_rows_;  // of passes that were one session's alone
   prometheus::Counter &tokens_generated_, &prompt_tokens_, &rows_read_, &rows_, &decode_seconds_;
+  prometheus::Counter &passes_, &pass_rows_, &pass_sessions_;
   prometheus::Counter &pages_fetched_, &update_bytes_, &pages_refused_, &manifests_refused_;
   prometheus::Counter &switches_, &update_failures_;
   prometheus::Counter &split_sessions_, &split_steps_, &split_repeats_, &split_fallbacks_;
   prometheus::Counter &split_replayed_, &rounds_counted_;
-  prometheus::Gauge &running_, &connected_, &generation_;
+  prometheus::Gauge &running_, &connected_, &generation_, &kept_states_, &kept_bytes_;
   prometheus::Histogram& first_token_;
 };
 

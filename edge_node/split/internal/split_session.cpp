@@ -30,6 +30,7 @@ SplitSession::~SplitSession() {
 
 Task<Result<TokenId>> SplitSession::next(std::vector<TokenId> ids) {
   CHECK(!ids.empty());
+  if (alone_) co_return co_await alone_->next(std::move(ids));
   const std::uint32_t vocab = hosted_->model->config().vocab;
   for (const TokenId id : ids) {
     if (id >= vocab) {
@@ -38,17 +39,15 @@ Task<Result<TokenId>> SplitSession::next(std::vector<TokenId> ids) {
   }
   picker_.fed(ids);
   for (std::size_t first = 0; first < ids.size();) {
-    const std::size_t limit = machine_.local() ? kPrefillTokens : batch_limit();
-    const std::size_t count = std::min(limit, ids.size() - first);
+    const std::size_t count = std::min(batch_limit(), ids.size() - first);
     const auto begin = ids.begin() + static_cast<std::ptrdiff_t>(first);
     std::vector<TokenId> batch(begin, begin + static_cast<std::ptrdiff_t>(count));
     first += count;
     fed_.insert(fed_.end(), batch.begin(), batch.end());
-    if (machine_.local()) {
-      CO_TRY_VOID(co_await run_all(std::move(batch)));
-    } else {
-      CO_TRY_VOID(co_await feed_remote(std::move(batch)));
-    }
+    CO_TRY_VOID(co_await feed_remote(std::move(batch)));
+    if (!machine_.local()) continue;
+    std::vector<TokenId> rest(begin + static_cast<std::ptrdiff_t>(count), ids.end());
+    co_return co_await go_on_alone(std::move(rest));
   }
   co_return co_await pick();
 }
@@ -84,7 +83,7 @@ Task<Result<void>> SplitSession::run_lower(std::vector<TokenId> ids) {
   co_return embedded;
 }
 
-// Until the batch has been answered, or the session has turned local.
+// Until the batch has been answered, or the machine has turned local.
 Task<Result<void>> SplitSession::settle(std::uint32_t count) {
   SplitAction action = machine_.step(SplitEvent::Fed{count});
   while (action != SplitAction::kUseReply) {
@@ -99,8 +98,8 @@ Task<Result<void>> SplitSession::settle(std::uint32_t count) {
       case SplitAction::kWaitLink:
         event = co_await wait_link();
         break;
-      default:
-        co_return co_await rebuild();
+      default:  // kGoLocal
+        co_return Result<void>{};
     }
     action = machine_.step(event);
   }
@@ -160,31 +159,16 @@ Task<AnySplitEvent> SplitSession::wait_link() {
   co_return SplitEvent::LinkGone{};
 }
 
-// The state of every layer, from the beginning, out of the ids alone.
-Task<Result<void>> SplitSession::rebuild() {
+// The state of every layer, from the beginning, out of the ids alone; then the id after `rest`.
+Task<Result<TokenId>> SplitSession::go_on_alone(std::vector<TokenId> rest) {
   client_.counters_.fallbacks += 1;
   client_.counters_.replayed_tokens += fed_.size();
   env_.log.warn("split session goes on alone", {{"session", id_.value()}, {"tokens", fed_.size()}});
-  state_ = hosted_->model->initial_state();
+  state_ = RwkvState();
   payload_ = Buffer();
-  for (std::size_t first = 0; first < fed_.size(); first += kPrefillTokens) {
-    const std::size_t last = std::min(first + kPrefillTokens, fed_.size());
-    std::vector<TokenId> ids(fed_.begin() + static_cast<std::ptrdiff_t>(first),
-                             fed_.begin() + static_cast<std::ptrdiff_t>(last));
-    CO_TRY_VOID(co_await run_all(std::move(ids)));
-  }
-  co_return Result<void>{};
-}
-
-Task<Result<void>> SplitSession::run_all(std::vector<TokenId> ids) {
-  Result<void> embedded;
-  std::function<void()> job = [&] {
-    embedded = runner_.embed(ids, activation_);
-    if (!embedded) return;
-    runner_.layers(LayerIndex(0), LayerIndex(layers_), activation_, state_);
-  };
-  co_await env_.compute.run(std::move(job), forward_cost(hosted_->model->config(), ids.size()));
-  co_return embedded;
+  fed_.insert(fed_.end(), rest.begin(), rest.end());
+  alone_ = std::make_unique<LocalSession>(hosted_, std::move(picker_));
+  co_return co_await alone_->replay(std::move(fed_));
 }
 
 Task<Result<TokenId>> SplitSession::pick() {

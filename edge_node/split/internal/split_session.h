@@ -15,7 +15,9 @@ class SplitSession final : public Session {
   ~SplitSession() override;
 
   Task<Result<TokenId>> next(std::vector<TokenId> ids) override;
-  bool is_complete() const override { return picker_.is_complete(); }
+  bool is_complete() const override {
+    return alone_ ? alone_->is_complete() : picker_.is_complete();
+  }
   std::string_view kind() const override { return machine_.local() ? "local" : "split"; }
   Runner::Counters counters() const override { return runner_.counters(); }
 
@@ -28,8 +30,7 @@ class SplitSession final : public Session {
   Task<AnySplitEvent> send(std::uint32_t count);
   Task<AnySplitEvent> wait_link();
   Result<void> take_reply(const Envelope& reply, std::uint32_t count);
-  Task<Result<void>> rebuild();
-  Task<Result<void>> run_all(std::vector<TokenId> ids);
+  Task<Result<TokenId>> go_on_alone(std::vector<TokenId> rest);
   Task<Result<TokenId>> pick();
 
   SplitClient& client_;
@@ -41,13 +42,14 @@ class SplitSession final : public Session {
   const SessionId id_;
   SplitMachine machine_;
   Runner runner_;
-  RwkvState state_;           // while split, only the lower layers' part is advanced
+  RwkvState state_;           // only the lower layers' part is advanced
   Activation activation_;     // after the last layer, of the last token fed
   Buffer payload_;            // of the batch under way: (x, v_first) per token
-  std::vector<TokenId> fed_;  // everything so far: what a rebuild replays
+  std::vector<TokenId> fed_;  // everything so far: what going on alone replays
   TokenPicker picker_;
   std::vector<float> logits_;
-  bool told_ = false;  // the coordinator may know this session
+  bool told_ = false;                    // the coordinator may know this session
+  std::unique_ptr<LocalSession> alone_;  // once the machine has turned local
 };
 
 }  // namespace skein

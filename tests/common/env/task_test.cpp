@@ -173,6 +173,57 @@ TEST(WithDeadline, CancellingTheCallerWaitsForTheWorkToUnwind) {
   EXPECT_TRUE(unwound);
 }
 
+Task<void> wait_and_count(Clock& clock, Duration wait, int& ended, int& unwound) {
+  struct Note {
+    int& count;
+    ~Note() { ++count; }
+  };
+  const Note note{unwound};
+  co_await clock.sleep_for(wait);
+  ++ended;
+}
+
+TEST(AllOf, WaitsForEveryTask) {
+  Fixture f;
+  int ended = 0;
+  int unwound = 0;
+  std::vector<Task<void>> tasks;
+  for (int i = 0; i < 5; ++i) {
+    tasks.push_back(wait_and_count(f.env.clock, milliseconds(5 - i), ended, unwound));
+  }
+  f.real.run(all_of(std::move(tasks)));
+  EXPECT_EQ(ended, 5);
+  f.real.run(all_of({}));
+}
+
+TEST(AllOf, CancellingTheCallerWaitsForAllToUnwind) {
+  Fixture f;
+  int ended = 0;
+  int unwound = 0;
+  int after = -1;
+  TaskGroup group(f.env.executor);
+  auto caller = [&]() -> Task<void> {
+    struct Note {
+      int& unwound;
+      int& after;
+      ~Note() { after = unwound; }
+    };
+    const Note note{unwound, after};
+    std::vector<Task<void>> tasks;
+    for (int i = 0; i < 3; ++i) {
+      tasks.push_back(wait_and_count(f.env.clock, std::chrono::hours(1), ended, unwound));
+    }
+    co_await all_of(std::move(tasks));
+    co_await f.env.clock.sleep_for(milliseconds(1));
+    ADD_FAILURE() << "a cancelled task went on";
+  };
+  group.spawn(caller());
+  f.real.run(f.env.clock.sleep_for(milliseconds(1)));
+  f.real.run(group.stop());
+  EXPECT_EQ(after, 3);
+  EXPECT_EQ(ended, 0);
+}
+
 TEST(RealEnv, RandomNumbersDiffer) {
   Fixture f;
   std::array<std::byte, 32> one{};

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <random>
+#include <sstream>
 
 #include "tests/common/http/http_world.h"
 
@@ -62,6 +63,30 @@ TEST(HostileHttp, OversizedBodiesAreRefused) {
   const std::string fits =
       "POST /echo HTTP/1.1\r\nHost: e\r\nContent-Length: 1000\r\n\r\n" + std::string(1000, 'b');
   EXPECT_EQ(status_of(http.raw(fits, 2s)), "200");
+}
+
+TEST(HostileHttp, APathMayHaveItsOwnLimitForBodies) {
+  HttpServerOptions options;
+  options.body_limit_of = [](std::string_view path) { return path == "/echo" ? 1000UL : 10UL; };
+  HttpWorld http(options);
+  const auto post = [&](const std::string& path, std::size_t bytes, bool chunked) {
+    const std::string body(bytes, 'b');
+    std::ostringstream text;
+    text << "POST " << path << " HTTP/1.1\r\nHost: e\r\n";
+    if (chunked) {
+      text << "Transfer-Encoding: chunked\r\n\r\n";
+      text << std::hex << bytes << "\r\n" << body << "\r\n0\r\n\r\n";
+    } else {
+      text << "Content-Length: " << bytes << "\r\n\r\n" << body;
+    }
+    return status_of(http.raw(text.str(), 2s));
+  };
+  for (const bool chunked : {false, true}) {
+    EXPECT_EQ(post("/echo", 1000, chunked), "200");
+    EXPECT_EQ(post("/echo", 1001, chunked), "413");
+    EXPECT_EQ(post("/other", 10, chunked), "404");
+    EXPECT_EQ(post("/other", 11, chunked), "413");
+  }
 }
 
 Task<void> drip(HttpWorld& http, std::string& got, Duration& took) {

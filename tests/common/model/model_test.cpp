@@ -2,27 +2,12 @@
 
 #include <gtest/gtest.h>
 
-#include <atomic>
-#include <cstdlib>
-#include <new>
 #include <random>
 
 #include "kernels/isa/isa.h"
+#include "tests/support/allocation_count.h"
 #include "tests/support/memory_pages.h"
 #include "tests/support/stored_matrix.h"
-
-namespace skein::test {
-std::atomic<std::uint64_t> allocations{0};
-}  // namespace skein::test
-
-// Counts every allocation of this test program.
-void* operator new(std::size_t size) {
-  ++skein::test::allocations;
-  if (void* memory = std::malloc(size)) return memory;
-  throw std::bad_alloc();
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
 namespace skein {
 namespace {

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <limits>
+
 #include "tests/support/memory_pages.h"
 
 namespace skein {
@@ -70,6 +73,17 @@ TEST(RwkvState, RefusesEveryFlippedBitAndEveryCut) {
     EXPECT_FALSE(RwkvState::restore(damaged, test::small_config(), digest_of(1))) << at;
     const ByteView cut = ByteView(saved).first(at);
     const auto refused = RwkvState::restore(cut, test::small_config(), digest_of(1));
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, Errc::kCorrupt);
+  }
+}
+
+TEST(RwkvState, RefusesWhatIsNotFinite) {
+  for (const float bad : {std::numeric_limits<float>::quiet_NaN(), -HUGE_VALF}) {
+    RwkvState state = filled();
+    state.wkv(LayerIndex(1))[7] = bad;
+    const auto refused =
+        RwkvState::restore(state.save(digest_of(1)), test::small_config(), digest_of(1));
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().code, Errc::kCorrupt);
   }

@@ -3,7 +3,6 @@
 #include <capnp/serialize.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <limits>
@@ -15,19 +14,8 @@
 #include "schemas/federation.capnp.h"
 #include "schemas/split.capnp.h"
 #include "schemas/update.capnp.h"
+#include "tests/support/allocation_count.h"
 #include "tests/support/random_messages.h"
-
-namespace {
-std::size_t allocated_bytes = 0;
-}
-
-void* operator new(std::size_t size) {
-  allocated_bytes += size;
-  if (void* memory = std::malloc(size)) return memory;
-  throw std::bad_alloc();
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
 namespace skein {
 namespace {
@@ -145,9 +133,9 @@ TEST(HostileMessages, OverTheSizeLimitAreRefusedUnread) {
 
 // Decoding may cost a few times the input (a copy and the parsed structs), never more.
 void expect_bounded(std::uint16_t type, ByteView bytes) {
-  const std::size_t before = allocated_bytes;
+  const std::size_t before = test::allocated_bytes;
   const auto result = decode_message(type, bytes);
-  const std::size_t used = allocated_bytes - before;
+  const std::size_t used = test::allocated_bytes - before;
   EXPECT_LE(used, 16 * bytes.size() + (64U << 10)) << "type " << type;
   if (result) {
     EXPECT_EQ(type_of(*result), type);

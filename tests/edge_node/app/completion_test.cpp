@@ -98,7 +98,9 @@ TEST(CompletionRequest, NamesTheFieldThatIsWrong) {
       {R"({"prompt":"","top_p":1.5})", "top_p"},
       {R"({"prompt":"","max_tokens":1.5})", "max_tokens"},
       {R"({"prompt":"","max_tokens":99999999})", "max_tokens"},
-      {R"({"prompt":"","n":2})", "\"n\""},
+      {R"({"prompt":"","n":9})", "\"n\""},
+      {R"({"prompt":"","n":0})", "\"n\""},
+      {R"({"prompt":"","n":2,"session":"a"})", "\"n\""},
       {R"({"prompt":"","stop":[1]})", "stop"},
       {R"({"prompt":"","stop":["","","","","","","","","","","","","","","","",""]})", "stop"},
       {R"({"prompt":"","seed":"x"})", "seed"},
@@ -153,26 +155,33 @@ Answer sample_answer() {
 
 TEST(CompletionReply, IsWhatOpenAiClientsRead) {
   const ReplyHead head{CompletionKind::kChat, "chatcmpl-1", 1700000000, "tiny"};
-  const ReplyNotes notes{"abc", "split", 2, false};
-  const json::value reply = json::parse(whole_reply(head, sample_answer(), "say \"hi\"\n", notes));
+  const ReplyNotes notes{"abc", "split", 2, false, "talk", 77};
+  const ReplyChoice said[] = {{sample_answer(), "say \"hi\"\n"}, {sample_answer(), "hello"}};
+  const json::value reply = json::parse(whole_reply(head, said, notes));
   EXPECT_EQ(reply.at("object").as_string(), "chat.completion");
   EXPECT_EQ(reply.at("model").as_string(), "tiny");
   const json::value& choice = reply.at("choices").at(0);
   EXPECT_EQ(choice.at("message").at("role").as_string(), "assistant");
   EXPECT_EQ(choice.at("message").at("content").as_string(), "say \"hi\"\n");
   EXPECT_EQ(choice.at("finish_reason").as_string(), "length");
-  EXPECT_EQ(reply.at("usage").at("total_tokens").to_number<int>(), 8);
+  EXPECT_EQ(reply.at("choices").at(1).at("index").to_number<int>(), 1);
+  EXPECT_EQ(reply.at("choices").at(1).at("message").at("content").as_string(), "hello");
+  EXPECT_EQ(reply.at("usage").at("prompt_tokens").to_number<int>(), 3);
+  EXPECT_EQ(reply.at("usage").at("completion_tokens").to_number<int>(), 10);
   EXPECT_EQ(reply.at("skein").at("session").as_string(), "split");
-  EXPECT_NEAR(reply.at("skein").at("decode_tokens_per_s").to_number<double>(), 10, 1e-9);
+  EXPECT_EQ(reply.at("skein").at("state").at("id").as_string(), "talk");
+  EXPECT_EQ(reply.at("skein").at("state").at("tokens").to_number<int>(), 77);
+  EXPECT_NEAR(reply.at("skein").at("decode_tokens_per_s").to_number<double>(), 22.5, 1e-9);
 }
 
 TEST(CompletionReply, StreamsEventsOfOneChunkEach) {
   const ReplyHead head{CompletionKind::kText, "cmpl-1", 1700000000, "tiny"};
-  EXPECT_EQ(first_event(head), "");
-  const std::string event = text_event(head, "a\nb");
+  EXPECT_EQ(first_event(head, 0), "");
+  const std::string event = text_event(head, 2, "a\nb");
   ASSERT_TRUE(event.starts_with("data: {") && event.ends_with("}\n\n"));
   EXPECT_EQ(event.find('\n'), event.size() - 2);  // one line, whatever the text holds
   const json::value chunk = json::parse(std::string_view(event).substr(6));
+  EXPECT_EQ(chunk.at("choices").at(0).at("index").to_number<int>(), 2);
   EXPECT_EQ(chunk.at("choices").at(0).at("text").as_string(), "a\nb");
   EXPECT_TRUE(chunk.at("choices").at(0).at("finish_reason").is_null());
   const json::value usage =

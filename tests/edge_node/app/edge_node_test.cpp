@@ -1,13 +1,7 @@
 // A whole device over real sockets: HTTP on loopback, a coordinator behind TLS.
 #include "edge_node/app/edge_node.h"
 
-#include <gtest/gtest.h>
-
-#include <boost/json.hpp>
-
-#include "common/artifact/artifact_file.h"
-#include "common/http/http.h"
-#include "tests/edge_node/tls_coordinator.h"
+#include "tests/edge_node/app/edge_node_world.h"
 
 namespace skein {
 namespace {
@@ -16,86 +10,7 @@ namespace json = boost::json;
 using std::chrono_literals::operator""ms;
 using std::chrono_literals::operator""s;
 
-class EdgeNodeTest : public testing::Test {
- protected:
-  ~EdgeNodeTest() override {
-    if (node_) real_.run(node_->stop());
-    real_.run(coordinator_.stop());
-  }
-
-  EdgeConfig config() {
-    EdgeConfig config;
-    config.data_dir = folder_.path() + "/data";
-    config.listen = "127.0.0.1:0";
-    return config;
-  }
-  EdgeConfig config_with_artifact() {
-    const std::string path = folder_.path() + "/tiny.skein";
-    EXPECT_TRUE(real_.run(write_artifact(env_.disk, path, *base_, std::nullopt)));
-    EdgeConfig made = config();
-    made.artifact = path;
-    return made;
-  }
-  EdgeConfig config_with_coordinator() {
-    coordinator_.listen();
-    v1_ = coordinator_.behind.publish(*base_, test::kArtifactKey);
-    v2_ = coordinator_.behind.publish(*tuned_, test::kArtifactKey);
-    coordinator_.behind.model = test::host(test::golden_artifact());
-    EdgeConfig made = config();
-    made.address = to_string(coordinator_.endpoint());
-    made.token = coordinator_.token();
-    return made;
-  }
-  void start(EdgeConfig config) {
-    node_ = std::make_unique<EdgeNode>(env_, std::move(config));
-    const auto started = real_.run(node_->start());
-    ASSERT_TRUE(started) << to_string(started.error());
-  }
-
-  HttpResponse ask(std::string method, std::string path, std::string body = "",
-                   std::function<bool(std::string_view)> on_chunk = {}) {
-    HttpCall call;
-    call.to = node_->http();
-    call.request.method = std::move(method);
-    call.request.path = std::move(path);
-    call.request.body = std::move(body);
-    call.on_chunk = std::move(on_chunk);
-    auto response = real_.run(http_call(env_, std::move(call), env_.clock.now() + 30s));
-    if (!response) return {.status = 0, .headers = {}, .body = to_string(response.error())};
-    return *response;
-  }
-  json::value answer(const std::string& path, const std::string& body) {
-    const HttpResponse response = ask("POST", path, body);
-    EXPECT_EQ(response.status, 200) << response.body;
-    return response.status == 200 ? json::parse(response.body) : json::value();
-  }
-  // The text of a greedy completion; `extra` is more JSON fields.
-  std::string complete(const std::string& extra = "") {
-    const json::value reply =
-        answer("/v1/completions",
-               R"({"prompt":"Hello there","max_tokens":20,"temperature":0)" + extra + "}");
-    return std::string(reply.at("choices").at(0).at("text").as_string());
-  }
-  bool soon(const std::function<bool()>& what) {
-    for (int i = 0; i < 1000 && !what(); ++i) real_.run(env_.clock.sleep_for(10ms));
-    return what();
-  }
-  double metric(const std::string& name) {
-    const std::string text = ask("GET", "/metrics").body;
-    const std::size_t at = text.find("\n" + name + " ");
-    EXPECT_NE(at, std::string::npos) << name << "\n" << text;
-    return at == std::string::npos ? -1 : std::stod(text.substr(at + name.size() + 2));
-  }
-
-  RealEnv real_{{.compute_threads = 1, .log_level = LogLevel::kError}};
-  Env env_ = real_.env();
-  test::ScopedFolder folder_;
-  std::unique_ptr<MemoryArtifact> base_ = test::golden_artifact();
-  std::unique_ptr<MemoryArtifact> tuned_ = test::tuned_artifact(*base_, 0.25F);
-  test::TlsCoordinator coordinator_{env_};
-  std::unique_ptr<EdgeNode> node_;
-  Digest v1_, v2_;
-};
+using EdgeNodeTest = test::EdgeNodeWorld;
 
 TEST_F(EdgeNodeTest, IsHealthyButNotReadyBeforeThereIsASlot) {
   start(config());
@@ -138,26 +53,116 @@ TEST_F(EdgeNodeTest, StreamsTheSameTextAsItAnswersWhole) {
             return true;
           });
   EXPECT_EQ(response.status, 200);
-  std::string text;
-  bool usage = false;
-  bool done = false;
-  for (std::size_t at = 0; at < stream.size();) {
-    const std::size_t end = stream.find("\n\n", at);
-    ASSERT_NE(end, std::string::npos);
-    ASSERT_EQ(stream.substr(at, 6), "data: ");
-    const std::string data = stream.substr(at + 6, end - at - 6);
-    at = end + 2;
-    done = data == "[DONE]";
-    if (done) continue;
-    const json::value chunk = json::parse(data);
-    usage = usage || chunk.as_object().contains("usage");
-    for (const json::value& choice : chunk.at("choices").as_array()) {
-      text += std::string_view(choice.at("text").as_string());
-    }
+  const std::vector<json::value> events = events_of(stream);
+  EXPECT_EQ(text_of(events), whole);
+  EXPECT_TRUE(events.back().as_object().contains("usage"));
+}
+
+TEST_F(EdgeNodeTest, AnswersAskedForAtOnceShareTheirPassesAndSayWhatTheyWouldSayAlone) {
+  start(config_with_artifact());
+  constexpr std::size_t kAsked = 6;
+  const auto body = [](std::size_t i, const char* more = "") {
+    const std::string number = std::to_string(i);
+    return R"({"prompt":"Hello number )" + number + R"(","max_tokens":200,"seed":)" + number +
+           more + "}";
+  };
+  std::vector<std::string> alone;
+  for (std::size_t i = 0; i < kAsked; ++i) {
+    const json::value reply = answer("/v1/completions", body(i));
+    alone.emplace_back(std::string_view(reply.at("choices").at(0).at("text").as_string()));
   }
-  EXPECT_EQ(text, whole);
-  EXPECT_TRUE(usage);
-  EXPECT_TRUE(done);
+  const double passes = metric("skein_passes_total");
+  EXPECT_GT(metric("skein_pass_rows_total"), passes);
+
+  std::vector<HttpResponse> together(kAsked);
+  TaskGroup group(env_.executor);
+  const auto ask_at_once = [&](std::size_t i) -> Task<void> {
+    HttpCall call;
+    call.to = node_->http();
+    call.request.method = "POST";
+    call.request.path = "/v1/completions";
+    call.request.body = body(i, i % 2 == 0 ? "" : R"(,"stream":true)");
+    auto response = co_await http_call(env_, std::move(call), env_.clock.now() + 30s);
+    EXPECT_TRUE(response);
+    if (response) together[i] = *response;
+  };
+  for (std::size_t i = 0; i < kAsked; ++i) group.spawn(ask_at_once(i));
+  real_.run(group.join());
+  for (std::size_t i = 0; i < kAsked; ++i) {
+    const std::string& said = together[i].body;
+    const std::string text =
+        i % 2 == 0 ? std::string(json::parse(said).at("choices").at(0).at("text").as_string())
+                   : text_of(events_of(said));
+    EXPECT_EQ(text, alone[i]);
+  }
+  // The same tokens in far fewer passes.
+  EXPECT_LT(metric("skein_passes_total") - passes, passes / 2);
+  EXPECT_GT(metric("skein_pass_sessions_total"), 0);
+}
+
+TEST_F(EdgeNodeTest, SeveralChoicesAreTheAnswersThatTheirSeedsGiveAlone) {
+  start(config_with_artifact());
+  const auto body = [](int seed, const std::string& more) {
+    return R"({"prompt":"Hello there","max_tokens":30,"repeat_penalty":1.2,"seed":)" +
+           std::to_string(seed) + more + "}";
+  };
+  std::vector<std::string> alone;
+  for (int i = 0; i < 3; ++i) {
+    const json::value reply = answer("/v1/completions", body(40 + i, ""));
+    alone.emplace_back(std::string_view(reply.at("choices").at(0).at("text").as_string()));
+  }
+  const double prompt_tokens = metric("skein_prompt_tokens_total") / 3;
+  const json::value reply = answer("/v1/completions", body(40, R"(,"n":3)"));
+  ASSERT_EQ(reply.at("choices").as_array().size(), 3U);
+  for (std::size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(reply.at("choices").at(i).at("index").to_number<std::size_t>(), i);
+    EXPECT_EQ(reply.at("choices").at(i).at("text").as_string(), alone[i]);
+  }
+  EXPECT_EQ(reply.at("usage").at("prompt_tokens").to_number<double>(), prompt_tokens);
+  EXPECT_EQ(metric("skein_prompt_tokens_total"), 4 * prompt_tokens);
+
+  std::string stream;
+  ask("POST", "/v1/completions", body(40, R"(,"n":3,"stream":true)"), [&](std::string_view chunk) {
+    stream += chunk;
+    return true;
+  });
+  const std::vector<json::value> events = events_of(stream);
+  for (std::size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(text_of(events, static_cast<std::int64_t>(i)), alone[i]);
+  }
+  // Their grammar is each one's own.
+  const json::value bound =
+      answer("/v1/completions", body(1, R"(,"n":4,"grammar":"root ::= [0-9]{4}")"));
+  for (const json::value& choice : bound.at("choices").as_array()) {
+    EXPECT_EQ(choice.at("text").as_string().size(), 4U);
+  }
+  EXPECT_EQ(metric("skein_answers_running"), 0);
+}
+
+TEST_F(EdgeNodeTest, RefusesMoreAnswersThanItHasSeatsFor) {
+  start(config_with_artifact());
+  ask("POST", "/v1/completions",
+      R"({"prompt":"Hello","max_tokens":100000,"seed":1,"stream":true,"n":8})",
+      [](std::string_view) { return false; });
+  TaskGroup group(env_.executor);
+  int busy = 0;
+  const auto ask_long = [&]() -> Task<void> {
+    HttpCall call;
+    call.to = node_->http();
+    call.request = {.method = "POST",
+                    .path = "/v1/completions",
+                    .query = {},
+                    .headers = {},
+                    .body = R"({"prompt":"Hello","max_tokens":60,"n":8,"logit_bias":{"0":-100}})"};
+    const auto response = co_await http_call(env_, std::move(call), env_.clock.now() + 30s);
+    EXPECT_TRUE(response);
+    if (response && response->status == 503) ++busy;
+    EXPECT_TRUE(response && (response->status == 503 || response->status == 200));
+  };
+  ASSERT_TRUE(soon([&] { return metric("skein_answers_running") == 0; }));
+  for (int i = 0; i < 3; ++i) group.spawn(ask_long());  // 24 choices for 16 seats
+  real_.run(group.join());
+  EXPECT_EQ(busy, 1);
 }
 
 TEST_F(EdgeNodeTest, StopsComputingWhenTheAskerGoesAway) {

@@ -18,10 +18,21 @@ class RecitingSession final : public Session {
   }
   std::string_view kind() const override { return "local"; }
   Runner::Counters counters() const override { return {}; }
+  Task<Result<void>> read(std::vector<TokenId> ids) override {
+    fed.insert(fed.end(), ids.begin(), ids.end());
+    co_return Result<void>{};
+  }
+  void mark() override {
+    ++marks;
+    marked_ = fed;
+  }
+  void rewind() override { fed = marked_; }
   std::vector<TokenId> fed;
+  int marks = 0;
 
  private:
   std::vector<TokenId> ids_;
+  std::vector<TokenId> marked_;
   std::size_t at_ = 0;
 };
 
@@ -56,7 +67,7 @@ class Generator : public testing::Test {
   std::unique_ptr<Tokenizer> tokenizer_ =
       Tokenizer::parse(
           "1 'Hel' 3\n2 'lo' 2\n3 b'\\xc3' 1\n4 b'\\xa9' 1\n5 '\\n' 1\n6 '\\nUs' 3\n"
-          "7 'er:' 3\n8 ' ' 1\n")
+          "7 'er:' 3\n8 ' ' 1\n9 'l' 1\n")
           .value();
 };
 
@@ -100,6 +111,53 @@ TEST_F(Generator, StopsBetweenTokensWhenTheAskerIsGone) {
   EXPECT_EQ(heard.text(), "Hello");
 }
 
+TEST_F(Generator, AKeptSessionIsFedThePromptAndTheTextAndNothingElse) {
+  struct Case {
+    std::vector<TokenId> recited;
+    std::vector<TokenId> kept;  // after the prompt
+    std::vector<std::string> stops;
+    std::uint32_t max_tokens = 20;
+    int marks = 0;
+  };
+  const Case cases[] = {
+      {{1, 2, kEndOfText}, {1, 2}, {}},
+      {{1, 2, 1}, {1, 2}, {}, 2},
+      {{}, {}, {}, 0},
+      {{1, 5, 6, 7}, {1}, {"\n\nUser:"}, 20, 1},
+      {{1, 5, 2, 5, 6, 7}, {1, 5, 2}, {"\n\nUser:"}, 20, 2},  // the first line end was none
+      {{1, 2, 5}, {1, 9}, {"o\n"}, 20, 1},                    // a stop that begins inside a token
+      {{3, 4, 1, 2}, {3, 4}, {"Hello"}, 20, 2},               // half a character is held back too
+      {{1, 5, 6}, {1, 5, 6}, {"\n\nUser:"}, 3, 1},            // cut short before it is a stop
+  };
+  for (const Case& one : cases) {
+    RecitingSession session(one.recited);
+    hear(session,
+         {.prompt = {8}, .max_tokens = one.max_tokens, .stops = one.stops, .keeps_state = true});
+    std::vector<TokenId> kept{8};
+    kept.insert(kept.end(), one.kept.begin(), one.kept.end());
+    EXPECT_EQ(session.fed, kept);
+    EXPECT_EQ(session.marks, one.marks);
+  }
+}
+
+TEST_F(Generator, ALocalSessionGoesBackToItsMark) {
+  const auto hosted = test::host(real_.env(), test::golden_artifact());
+  LocalSession session(hosted, SamplerOptions{.temperature = 0});
+  ASSERT_TRUE(real_.run(session.next({5, 6, 7})));
+  const RwkvState before = session.state();
+  session.mark();
+  ASSERT_TRUE(real_.run(session.next({8})));
+  EXPECT_FALSE(session.state() == before);
+  session.rewind();
+  EXPECT_EQ(session.state(), before);
+  // Reading gives the state that picking gives.
+  LocalSession reading(hosted, SamplerOptions{});
+  ASSERT_TRUE(real_.run(reading.read({5, 6, 7})));
+  EXPECT_EQ(reading.state(), before);
+  LocalSession branch(hosted, SamplerOptions{.temperature = 0}, before);
+  EXPECT_EQ(real_.run(branch.next({8})).value(), real_.run(session.next({8})).value());
+}
+
 TEST_F(Generator, FeedsEndOfTextWhenThePromptIsEmpty) {
   RecitingSession session({1, kEndOfText});
   hear(session, {.prompt = {}, .max_tokens = 5, .stops = {}});
@@ -107,15 +165,15 @@ TEST_F(Generator, FeedsEndOfTextWhenThePromptIsEmpty) {
 }
 
 TEST_F(Generator, LocalSessionsPickWhatTheModelSaysWhateverTheBatches) {
-  const auto hosted = test::host(test::golden_artifact());
+  const auto hosted = test::host(real_.env(), test::golden_artifact());
   const SamplerOptions greedy{.temperature = 0};
   std::vector<TokenId> prompt(40);
   for (std::size_t i = 0; i < prompt.size(); ++i) prompt[i] = static_cast<TokenId>(1 + 5 * i);
 
-  LocalSession at_once(real_.env(), hosted, greedy);
+  LocalSession at_once(hosted, greedy);
   const TokenId together = real_.run(at_once.next(prompt)).value();
 
-  LocalSession one_by_one(real_.env(), hosted, greedy);
+  LocalSession one_by_one(hosted, greedy);
   TokenId apart = 0;
   for (const TokenId id : prompt) apart = real_.run(one_by_one.next({id})).value();
   EXPECT_EQ(together, apart);
@@ -130,12 +188,12 @@ TEST_F(Generator, LocalSessionsPickWhatTheModelSaysWhateverTheBatches) {
 }
 
 TEST_F(Generator, LocalSessionsFollowTheirGrammarAndSayWhenItIsComplete) {
-  const auto hosted = test::host(test::golden_artifact());
+  const auto hosted = test::host(real_.env(), test::golden_artifact());
   const Tokenizer& tokenizer = *hosted->model->tokenizer();
   const std::uint32_t vocab = hosted->model->config().vocab;
   const Constraint constraint{Grammar::parse("root ::= \"\xE9\x9B\xBB\" [0-9]{2}").value(),
                               trie_of(tokenizer, vocab), &tokenizer};
-  LocalSession session(real_.env(), hosted, TokenPicker({.seed = 5}, constraint));
+  LocalSession session(hosted, TokenPicker({.seed = 5}, constraint));
   std::string text;
   Heard heard;
   Asker asker;
@@ -156,11 +214,11 @@ TEST_F(Generator, LocalSessionsFollowTheirGrammarAndSayWhenItIsComplete) {
 }
 
 TEST_F(Generator, AGrammarThatTheVocabularyCannotWriteEndsTheAnswerWithItsError) {
-  const auto hosted = test::host(test::golden_artifact());
+  const auto hosted = test::host(real_.env(), test::golden_artifact());
   const std::string_view bytes[] = {"", "a"};
   const Constraint constraint{Grammar::parse("root ::= \"b\"").value(),
                               TokenTrie::make(bytes, kEndOfText), hosted->model->tokenizer()};
-  LocalSession session(real_.env(), hosted, TokenPicker({}, constraint));
+  LocalSession session(hosted, TokenPicker({}, constraint));
   const auto refused = real_.run(session.next({1}));
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, Errc::kUnsupported);
@@ -177,8 +235,8 @@ TEST_F(Generator, ThePromptCountsForRepetitionAndWhatWasPickedOnlyOnce) {
 }
 
 TEST_F(Generator, LocalSessionsRefuseIdsOutsideTheVocabulary) {
-  const auto hosted = test::host(test::golden_artifact());
-  LocalSession session(real_.env(), hosted, {});
+  const auto hosted = test::host(real_.env(), test::golden_artifact());
+  LocalSession session(hosted, {});
   const auto refused = real_.run(session.next({1U << 30}));
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, Errc::kUsage);

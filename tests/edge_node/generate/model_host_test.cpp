@@ -28,7 +28,7 @@ class ModelHostTest : public testing::Test {
 TEST_F(ModelHostTest, KeepsTheOldModelForWhoeverStillUsesIt) {
   ModelHost host(env_, store_);
   ASSERT_TRUE(real_.run(host.load(v1_)));
-  auto answering = std::make_unique<LocalSession>(env_, host.current(), SamplerOptions{});
+  auto answering = std::make_unique<LocalSession>(host.current(), SamplerOptions{});
   ASSERT_TRUE(real_.run(host.load(v2_)));
   EXPECT_EQ(host.current()->digest, v2_);
   EXPECT_EQ(host.in_use(), (std::vector<Digest>{v1_, v2_}));

@@ -31,7 +31,7 @@ class SplitClientTest : public testing::Test {
     return ids;
   }
   std::vector<TokenId> local_answer() {
-    LocalSession session(env_, hosted_, sampler_);
+    LocalSession session(hosted_, sampler_);
     return answer(session);
   }
   std::unique_ptr<Session> split(std::uint32_t first_layer = 1) {
@@ -40,7 +40,7 @@ class SplitClientTest : public testing::Test {
 
   RealEnv real_{{.compute_threads = 1, .log_level = LogLevel::kError}};
   Env env_ = real_.env();
-  std::shared_ptr<const HostedModel> hosted_ = test::host(test::golden_artifact());
+  std::shared_ptr<const HostedModel> hosted_ = test::host(env_, test::golden_artifact());
   test::FakeCoordinator coordinator_{env_};
   SplitClient client_{env_, coordinator_};
   SamplerOptions sampler_{.temperature = 0.9F, .top_p = 0.95F, .seed = 11};

@@ -1,0 +1,177 @@
+#include "edge_node/generate/internal/batcher.h"
+
+#include <algorithm>
+
+#include "common/base/check.h"
+
+namespace skein {
+
+// A sequence's place among those that wait, given back however its task ends.
+class Batcher::Place {
+ public:
+  Place(Batcher& batcher, std::shared_ptr<Sequence> sequence)
+      : batcher_(batcher), sequence_(std::move(sequence)) {
+    batcher_.leave(*sequence_);  // it is back
+    sequence_->done = 0;
+    sequence_->ended = false;
+    batcher_.waiting_.push_back(sequence_);
+  }
+  ~Place() { std::erase(batcher_.waiting_, sequence_); }
+  Place(const Place&) = delete;
+  Place& operator=(const Place&) = delete;
+
+ private:
+  Batcher& batcher_;
+  std::shared_ptr<Sequence> sequence_;
+};
+
+class Batcher::Running {
+ public:
+  explicit Running(Batcher& batcher) : batcher_(batcher) {}
+  ~Running() {
+    batcher_.pass_.clear();
+    batcher_.running_ = false;
+  }
+  Running(const Running&) = delete;
+  Running& operator=(const Running&) = delete;
+
+ private:
+  Batcher& batcher_;
+};
+
+Batcher::Batcher(Env env, const Model& model, std::shared_ptr<PassCounters> counters)
+    : env_(env),
+      model_(model),
+      runner_(model, env.compute.parallel()),
+      counters_(std::move(counters)),
+      ended_(env.executor),
+      tasks_(env.executor) {
+  waiting_.reserve(kMaxWaiting);
+  pass_.reserve(kMaxWaiting);
+  plan_.reserve(kMaxWaiting);
+  feeds_.reserve(kMaxWaiting);
+  picking_.reserve(kMaxWaiting);
+}
+Batcher::~Batcher() = default;
+
+Task<Result<TokenId>> Batcher::next(std::shared_ptr<Sequence> sequence,
+                                    std::shared_ptr<const HostedModel> stays) {
+  CHECK(!sequence->ids.empty() && sequence->ended);
+  if (waiting_.size() == kMaxWaiting) {
+    co_return fail(Errc::kOutOfRoom, std::to_string(kMaxWaiting) + " sessions compute already", {},
+                   "try again later");
+  }
+  const Place place(*this, sequence);
+  if (!running_ && !stopped_) {
+    running_ = true;
+    tasks_.spawn(run(stays));
+  }
+  while (!sequence->ended && !stopped_) co_await ended_.wait();
+  if (!sequence->ended) co_return fail(Errc::kCancelled, "the model is being put away");
+  co_return sequence->picked;
+}
+
+void Batcher::leave(Sequence& sequence) {
+  if (sequence.answered_by == number_ && away_ > 0) --away_;
+  sequence.answered_by = 0;
+}
+
+Task<void> Batcher::stop() {
+  stopped_ = true;
+  ended_.notify_all();
+  co_await tasks_.stop();
+}
+
+Task<void> Batcher::run(std::shared_ptr<const HostedModel> /*stays*/) {
+  const Running running(*this);
+  while (!waiting_.empty()) {
+    co_await settle();
+    gather();
+    if (pass_.empty()) break;
+    std::size_t rows = 0;
+    for (const Share& share : pass_) rows += share.rows;
+    std::function<void()> job = [this] { compute(); };
+    co_await env_.compute.run(std::move(job), forward_cost(model_.config(), rows));
+    finish();
+  }
+}
+
+Task<void> Batcher::settle() {
+  for (int turn = 0; turn < kSettleTurns && away_ > 0; ++turn) {
+    co_await env_.clock.sleep_until(env_.clock.now());
+  }
+}
+
+void Batcher::gather() {
+  ++number_;
+  away_ = 0;
+  plan_.clear();
+  for (const auto& sequence : waiting_) plan_.push_back({sequence->ids.size() - sequence->done});
+  plan_pass(plan_);
+  feeds_.clear();
+  picking_.clear();
+  for (std::size_t i = 0; i < waiting_.size(); ++i) {
+    Sequence& sequence = *waiting_[i];
+    const std::uint32_t rows = plan_[i].rows;
+    pass_.push_back({waiting_[i], rows, false});
+    feeds_.push_back({std::span(sequence.ids).subspan(sequence.done, rows), &sequence.state, {}});
+    if (sequence.picks && rows == plan_[i].tokens) picking_.push_back(i);
+  }
+}
+
+// The logits stand one after another, so that the head's product goes straight to them.
+void Batcher::compute() {
+  const std::size_t vocab = model_.config().vocab;
+  if (logits_.size() < picking_.size() * vocab) logits_.resize(picking_.size() * vocab);
+  for (std::size_t place = 0; place < picking_.size(); ++place) {
+    feeds_[picking_[place]].logits = std::span(logits_).subspan(place * vocab, vocab);
+  }
+  if (!runner_.feed(feeds_)) feed_each();
+  struct Picks {
+    Batcher& batcher;
+    void run(std::size_t place) const { batcher.pick(place); }
+  } picks{*this};
+  run_tasks(env_.compute.parallel(), picking_.size(), picks);
+}
+
+// A token's row could not be read, and the states are as before: whose it was is told, the others
+// get what they would have got.
+void Batcher::feed_each() {
+  for (std::size_t i = 0; i < feeds_.size(); ++i) {
+    const Result<void> fed = runner_.feed(std::span(feeds_).subspan(i, 1));
+    if (fed) continue;
+    pass_[i].failed = true;
+    pass_[i].sequence->picked = tl::unexpected<Error>(fed.error());
+  }
+}
+
+void Batcher::pick(std::size_t place) {
+  const std::size_t vocab = model_.config().vocab;
+  const Share& share = pass_[picking_[place]];
+  if (share.failed) return;
+  share.sequence->picked =
+      share.sequence->picker.pick(std::span(logits_).subspan(place * vocab, vocab));
+}
+
+void Batcher::finish() {
+  counters_->passes += 1;
+  counters_->sequences += pass_.size();
+  for (const Share& share : pass_) {
+    Sequence& sequence = *share.sequence;
+    counters_->rows += share.rows;
+    sequence.done = share.failed ? sequence.ids.size() : sequence.done + share.rows;
+    if (sequence.done < sequence.ids.size()) continue;
+    if (std::erase(waiting_, share.sequence) == 0) continue;  // its session is gone
+    sequence.ended = true;
+    sequence.answered_by = number_;
+    ++away_;
+  }
+  const Runner::Counters& now = runner_.counters();
+  counters_->value_rows_read += now.value_rows_read - counted_.value_rows_read;
+  counters_->value_rows_total += now.value_rows_total - counted_.value_rows_total;
+  counted_ = now;
+  pass_.clear();
+  ended_.notify_all();
+}
+
+}  // namespace skein

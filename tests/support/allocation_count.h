@@ -1,0 +1,25 @@
+// Counts the allocations of a test program, from any thread. It replaces operator new, so it is
+// included by one source of a program. Tests only.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <cstdlib>
+#include <new>
+
+namespace skein::test {
+inline std::atomic<bool> counts_allocations{true};
+inline std::atomic<std::uint64_t> allocations{0};
+inline std::atomic<std::uint64_t> allocated_bytes{0};
+}  // namespace skein::test
+
+void* operator new(std::size_t size) {
+  if (skein::test::counts_allocations) {
+    ++skein::test::allocations;
+    skein::test::allocated_bytes += size;
+  }
+  if (void* memory = std::malloc(size)) return memory;
+  throw std::bad_alloc();
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
