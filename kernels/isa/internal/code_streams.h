@@ -61,7 +61,8 @@ SKEIN_INLINE U32 look_up(const std::uint32_t* table, U32 index) {
 SKEIN_INLINE __m256i refilled8(__m256i x, const std::byte*& words) {
   const __m256i low = _mm256_cmpeq_epi32(_mm256_srli_epi32(x, 16), _mm256_setzero_si256());
   const auto lanes = static_cast<unsigned>(_mm256_movemask_ps(_mm256_castsi256_ps(low)));
-  const __m256i order = _mm256_cvtepu8_epi32(load<__m128i>(kWordOrder.of[lanes]));
+  const __m256i order =
+      _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(load<std::int64_t>(kWordOrder.of[lanes])));
   const __m256i next = _mm256_cvtepu16_epi32(load<__m128i>(words));
   words += 2 * static_cast<std::size_t>(__builtin_popcount(lanes));
   const __m256i filled =
