@@ -164,6 +164,7 @@ Task<Result<PressResult>> press_source(Env env, Terminal& terminal, const Source
                .text = text,
                .held_out = held_out,
                .parallel = env.compute.parallel(),
+               .pages = source.artifact.get(),
                .progress = [&](double share, std::string_view what) { line.show(share, what); }},
               *plan);
   };

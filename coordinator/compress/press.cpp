@@ -16,6 +16,7 @@ namespace {
 constexpr std::uint32_t kContext = 512;  // as `skein eval` has it
 constexpr std::uint64_t kSamplingSeed = 20251125;
 constexpr std::uint32_t kFewestTextIds = 512;
+constexpr int kMostAttempts = 4;  // to reach a loss after the first
 
 // The tensor's stored bytes, its segments one after another.
 Result<Buffer> joined(PageSource& pages, const TensorEntry& tensor) {
@@ -55,6 +56,11 @@ Result<std::vector<TensorReport>> compare(const Checkpoint& checkpoint, PageSour
   return reports;
 }
 
+bool holds_codes(const PageSource& pages) {
+  return std::ranges::any_of(pages.manifest().tensors,
+                             [](const TensorEntry& tensor) { return is_quantized(tensor.format); });
+}
+
 std::string bits_text(double bits) {
   std::ostringstream out;
   out << std::fixed << std::setprecision(3) << std::ceil(bits * 1000) / 1000;
@@ -72,16 +78,24 @@ class Pressing {
       TRY_VOID(open_model());
       TRY_VOID(gather_text());
     }
-    if (plan_.allocates()) TRY_VOID(choose_formats());
-    TRY_VOID(encode());
-    if (measures) TRY_VOID(measure());
+    if (plan_.allocates()) TRY_VOID(find_choices());
+    for (int attempt = 0;; ++attempt) {
+      TRY_VOID(encode());
+      if (measures) TRY_VOID(measure());
+      TRY(const bool again, aim_lower(attempt));
+      if (!again) break;
+    }
     return std::move(result_);
   }
 
  private:
   Result<void> open_model() {
-    const ConvertOptions keep{.hash_pages = false};
-    TRY(base_, convert(input_.checkpoint, keep));
+    base_ = input_.pages;
+    if (base_ == nullptr || holds_codes(*base_)) {
+      const ConvertOptions keep{.hash_pages = false};
+      TRY(converted_, convert(input_.checkpoint, keep));
+      base_ = converted_.get();
+    }
     TRY(model_, Model::open(*base_));
     return {};
   }
@@ -92,22 +106,26 @@ class Pressing {
 
   Result<void> gather_text();
   void cut_text();
-  Result<void> choose_formats();
+  Result<void> find_choices();
   void count_fixed();
   Budget budget() const;
+  Result<void> choose_formats();
+  Result<bool> aim_lower(int attempt);
   Result<void> encode();
   Result<void> measure();
   std::vector<std::string> techniques() const;
 
   const PressInput& input_;
   const CompressionPlan& plan_;
-  std::unique_ptr<MemoryArtifact> base_;
+  std::unique_ptr<MemoryArtifact> converted_;
+  PageSource* base_ = nullptr;
   std::unique_ptr<Model> model_;
   CalibrationText text_;
   std::vector<TokenId> held_out_;
   std::uint64_t weights_ = 0;      // of all tensors
   std::uint64_t fixed_bytes_ = 0;  // of tensors that no budget changes
   std::vector<MatrixChoices> choices_;
+  std::optional<double> aim_;  // predicted loss to reach
   std::optional<Allocation> allocation_;
   std::size_t done_ = 0;  // matrices
   PressResult result_;
@@ -177,7 +195,7 @@ void Pressing::count_fixed() {
 }
 
 Budget Pressing::budget() const {
-  Budget budget{.most_bytes = plan_.memory_budget, .most_loss = plan_.most_loss};
+  Budget budget{.most_bytes = plan_.memory_budget, .most_loss = aim_};
   if (plan_.bits_per_weight) {
     budget.most_bytes =
         static_cast<std::uint64_t>(*plan_.bits_per_weight * static_cast<double>(weights_) / 8);
@@ -189,7 +207,7 @@ Budget Pressing::budget() const {
   return budget;
 }
 
-Result<void> Pressing::choose_formats() {
+Result<void> Pressing::find_choices() {
   SensitivityOptions options{
       .ids = plan_.sensitivity_ids, .feedback = plan_.has_feedback(), .damping = plan_.damping};
   const std::size_t matrices = static_cast<std::size_t>(std::ranges::count_if(
@@ -201,6 +219,11 @@ Result<void> Pressing::choose_formats() {
   TRY(choices_,
       measure_sensitivity(input_.checkpoint, *base_, *model_, input_.parallel, text_, options));
   count_fixed();
+  aim_ = plan_.most_loss;
+  return choose_formats();
+}
+
+Result<void> Pressing::choose_formats() {
   auto allocated = allocate(choices_, budget());
   if (!allocated) {
     std::uint64_t least = fixed_bytes_;
@@ -215,6 +238,20 @@ Result<void> Pressing::choose_formats() {
   allocation_ = std::move(*allocated);
   result_.predicted_loss = allocation_->loss;
   return {};
+}
+
+// A loss that turned out larger than it may be is aimed at anew, lower by as much as it was missed;
+// false: it is met, or more bits are not to be had.
+Result<bool> Pressing::aim_lower(int attempt) {
+  if (!plan_.most_loss || !result_.measured) return false;
+  const double loss =
+      std::log(result_.measured->perplexity_after / result_.measured->perplexity_before);
+  result_.budget_met = loss <= *plan_.most_loss;
+  if (*result_.budget_met || attempt == kMostAttempts) return false;
+  const Allocation before = *allocation_;
+  aim_ = std::min(before.loss, *aim_) * std::clamp(*plan_.most_loss / loss, 0.25, 0.8);
+  TRY_VOID(choose_formats());
+  return allocation_->formats != before.formats;
 }
 
 std::vector<std::string> Pressing::techniques() const {

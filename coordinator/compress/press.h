@@ -22,7 +22,7 @@ struct TensorReport {
   std::uint64_t weights = 0;
   std::uint64_t bytes_before = 0;
   std::uint64_t bytes_after = 0;
-  double relative_error = 0;             // ||W' - W|| / ||W||, Frobenius
+  double relative_error = 0;                  // ||W' - W|| / ||W||, Frobenius
   std::optional<double> output_error = {};    // the same of W x over the calibration text
   std::optional<double> alpha = {};           // nats a token for each unit of squared output error
   std::optional<double> predicted_loss = {};  // nats a token
@@ -41,6 +41,7 @@ struct PressResult {
   std::string calibration;  // what was calibrated on; "" = nothing
   std::optional<double> predicted_loss;
   std::optional<MeasuredLoss> measured;
+  std::optional<bool> budget_met;  // of a plan with a budget of loss: whether the measured one is
 };
 
 // What is to be pressed, and with what. Views; all outlive the call.
@@ -50,6 +51,9 @@ struct PressInput {
   std::span<const TokenId> text;      // ids of the calibration file; empty: the model's own
   std::span<const TokenId> held_out;  // to measure on; empty: what the calibration did not see
   Parallel& parallel;
+  // The same tensors as pages that are there already, so that running the model takes no memory of
+  // its own; nullptr: they are made.
+  PageSource* pages = nullptr;
   // share of the work done, and what is being done; called now and then on the calling thread.
   std::function<void(double share, std::string_view what)> progress = {};
 };

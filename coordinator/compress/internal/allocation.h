@@ -26,8 +26,8 @@ struct FormatChoice {
 
 struct MatrixChoices {
   std::string name;
-  double alpha = 0;                   // nats a token for each unit of error
-  std::vector<FormatChoice> choices;  // ever more bytes
+  double alpha = 0;                        // nats a token for each unit of error
+  std::vector<FormatChoice> choices = {};  // ever more bytes
 };
 
 // At least one is set.

@@ -66,6 +66,7 @@ json::object describe(const PressResult& pressed, const Digest& digest, double s
                                    {"perplexity", pressed.measured->perplexity_after},
                                    {"growth", growth(*pressed.measured)}};
   }
+  if (pressed.budget_met) out["budget_met"] = *pressed.budget_met;
   return out;
 }
 
@@ -89,6 +90,9 @@ std::string summary_of(const PressResult& pressed) {
       out << "; predicted " << std::showpos << std::expm1(*pressed.predicted_loss) * 100 << " %";
     }
     out << "\n";
+  }
+  if (pressed.budget_met == false) {
+    out << "the preset's loss was not reached within its bits; more bits: --bits-per-weight\n";
   }
   return out.str();
 }
