@@ -11,6 +11,13 @@ using internal::PageMemory;
 using internal::PagePacker;
 using internal::TensorPlan;
 
+void note_technique(Manifest& manifest, std::string technique) {
+  const bool listed =
+      std::ranges::find(manifest.techniques, technique) != manifest.techniques.end();
+  if (technique.empty() || listed) return;
+  manifest.techniques.push_back(std::move(technique));
+}
+
 class PagesInMemory final : public MemoryArtifact {
  public:
   const Manifest& manifest() const override { return manifest_; }
@@ -25,17 +32,11 @@ class PagesInMemory final : public MemoryArtifact {
     CHECK(index.value() < pages_.size());
     return pages_[index.value()].bytes();
   }
+  void note(std::string technique) override { note_technique(manifest_, std::move(technique)); }
 
   Manifest manifest_;
   std::vector<PageMemory> pages_;
 };
-
-void note_technique(Manifest& manifest, std::string technique) {
-  const bool listed =
-      std::ranges::find(manifest.techniques, technique) != manifest.techniques.end();
-  if (technique.empty() || listed) return;
-  manifest.techniques.push_back(std::move(technique));
-}
 
 std::string technique_of(Precision precision) {
   if (precision == Precision::kKeep) return "";
@@ -95,13 +96,14 @@ Result<std::unique_ptr<MemoryArtifact>> convert(const Checkpoint& checkpoint,
   Manifest& manifest = artifact->manifest_;
   TRY(manifest.config, find_config(checkpoint));
   TRY(const std::vector<TensorPlan> plans,
-      internal::plan_tensors(checkpoint.tensors, options.precision));
+      internal::plan_tensors(checkpoint.tensors, options.precision, options.encoder));
   manifest.name = options.name;
   manifest.version = options.version;
-  manifest.grid_id = grid_of(options.precision);
-  note_technique(manifest, technique_of(options.precision));
+  manifest.grid_id = options.grid_id.empty() ? grid_of(options.precision) : options.grid_id;
+  manifest.techniques = options.techniques;
+  if (options.techniques.empty()) note_technique(manifest, technique_of(options.precision));
 
-  PagePacker packer(manifest, artifact->pages_, options.hash_pages);
+  PagePacker packer(manifest, artifact->pages_, options.hash_pages, options.encoder);
   if (!options.vocabulary.empty()) {
     TRY_VOID(packer.add_vocabulary(options.vocabulary));
   }
@@ -136,6 +138,20 @@ Result<std::unique_ptr<MemoryArtifact>> with_tensors(PageSource& base,
   }
   TRY_VOID(packer.finish());
   return artifact;
+}
+
+Result<TensorEntry> stored_form(const CheckpointTensor& tensor) {
+  TRY(const TensorPlan plan, internal::plan_tensor(tensor, Precision::kKeep));
+  return internal::entry_of(plan);
+}
+
+Result<std::vector<float>> stored_values(const CheckpointTensor& tensor) {
+  TRY(const TensorPlan plan, internal::plan_tensor(tensor, Precision::kKeep));
+  return internal::stored_values(plan);
+}
+
+bool can_be_quantized(std::string_view tensor, std::span<const std::uint32_t> shape) {
+  return internal::can_be_quantized(internal::place_in_model(tensor).role, shape);
 }
 
 }  // namespace skein

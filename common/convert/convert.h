@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "common/artifact/page_source.h"
 #include "common/base/result.h"
@@ -17,12 +18,28 @@ namespace skein {
 // exactly (README.md), else f32, which always does.
 enum class Precision : unsigned char { kKeep, kF32, kBf16, kF16, kQ8, kQ6, kQ5, kQ4 };
 
+// Says how each matrix is stored where one precision for all will not do. Asked about those that a
+// quantizing precision would quantize, in the order in which a token uses them.
+class MatrixEncoder {
+ public:
+  virtual ~MatrixEncoder() = default;
+  virtual Format format_of(std::string_view tensor) = 0;
+  // Where that is a quantized one. `values` are the stored matrix (tensor.rows, tensor.cols)
+  // row-major; out.size() == stored_bytes(...) of the tensor's format and layout. The tensor has no
+  // segments yet.
+  virtual Result<void> encode(const TensorEntry& tensor, std::span<const float> values,
+                              MutableByteView out) = 0;
+};
+
 struct ConvertOptions {
   Precision precision = Precision::kKeep;
-  std::string name = {};  // Manifest::name, version
+  MatrixEncoder* encoder = nullptr;  // instead of precision, for those matrices
+  std::string name = {};             // Manifest::name, version
   std::string version = {};
   ByteView vocabulary = {};  // vocabulary file to embed; empty = no tokenizer
   bool hash_pages = true;    // false: page digests are left zero (a run from memory needs none)
+  std::string grid_id = {};  // Manifest::grid_id, techniques; empty: those of the precision
+  std::vector<std::string> techniques = {};
 };
 
 // Finds architecture and shapes in the tensors (names, ranks, sizes); Errc::kUnsupported or
@@ -30,10 +47,19 @@ struct ConvertOptions {
 // head, r/k/v/o, LoRAs and channel-mix); vectors stay as they are.
 Result<ModelConfig> find_config(const Checkpoint& checkpoint);
 
+// Whether a quantizing precision quantizes this tensor.
+bool can_be_quantized(std::string_view tensor, std::span<const std::uint32_t> shape);
+// How kKeep would store the tensor (no segments), and its values in that order, row-major. Errors
+// as convert's.
+Result<TensorEntry> stored_form(const CheckpointTensor& tensor);
+Result<std::vector<float>> stored_values(const CheckpointTensor& tensor);
+
 // The pages in memory, owned by the returned source.
 class MemoryArtifact : public PageSource {
  public:
   virtual ByteView page_bytes(PageIndex index) const = 0;
+  // One more of Manifest::techniques, unless it is there.
+  virtual void note(std::string technique) = 0;
 };
 Result<std::unique_ptr<MemoryArtifact>> convert(const Checkpoint& checkpoint,
                                                 const ConvertOptions& options);

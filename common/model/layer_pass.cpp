@@ -85,6 +85,7 @@ void LayerPass::multiply(std::initializer_list<Multiply> products) {
   std::size_t count = 0;
   for (const Multiply& product : products) {
     if (product.w.is_absent()) continue;
+    work.show(product.w, product.x);
     product.y.shape(rows_, product.w.rows());
     all[count++] = {product.w.view(), product.x.view(), product.y.row(0).data()};
   }
@@ -92,6 +93,7 @@ void LayerPass::multiply(std::initializer_list<Multiply> products) {
 }
 
 void LayerPass::multiply_one(const Multiply& product, const AfterTiles& finish) {
+  work.show(product.w, product.x);
   product.y.shape(rows_, product.w.rows());
   const Product one = {product.w.view(), product.x.view(), product.y.row(0).data(), finish};
   matmul(std::span(&one, 1), parallel);
@@ -148,6 +150,7 @@ void LayerPass::channel_mix(const ChannelMix& ffn, Rows x) {
     multiply({{ffn.dense_value, work.h, work.out}});
     work.counters.value_rows_read += neurons;
   } else {
+    work.show(ffn.value.rows, work.h);
     rows_ == 1 ? add_neurons_of_one(ffn.value) : add_neurons(ffn.value);
   }
   for_rows([&](std::uint32_t i) {

@@ -59,7 +59,7 @@ const std::byte* Matrix::row_data(std::uint32_t row) const {
 
 Matrix Matrix::rows_of(std::uint32_t first, std::uint32_t count) const {
   CHECK(layout_ == Layout::kRows && count <= rows_ && first <= rows_ - count);
-  Matrix part(format_, layout_, count, cols_);
+  Matrix part(name_, {format_, layout_, count, cols_, {}});
   for (const RowBlock& block : blocks_) {
     const std::uint32_t from = std::max(first, block.first_row);
     const std::uint32_t to = std::min(first + count, block.first_row + block.rows);

@@ -62,6 +62,16 @@ struct Feed {
   std::span<float> logits;
 };
 
+// Hears what a model's matrices multiply, for those who gather statistics. Called on the thread
+// that runs the model, which waits.
+class InputObserver {
+ public:
+  virtual ~InputObserver() = default;
+  // `inputs` of the matrix of that name, one after another: as many rows as the pass has, each as
+  // wide as the matrix has inputs.
+  virtual void saw(std::string_view tensor, std::span<const float> inputs, std::uint32_t width) = 0;
+};
+
 // Rows of one pass over the weights; more cost memory and gain nothing.
 inline constexpr std::uint32_t kMostRows = 64;
 
@@ -101,6 +111,9 @@ class Runner {
     std::uint64_t value_rows_read = 0, value_rows_total = 0;
   };
   const Counters& counters() const;
+
+  // From now on; nullptr: nobody. It outlives the Runner or is taken back.
+  void observe(InputObserver* observer);
 
  private:
   struct Pass;

@@ -80,6 +80,7 @@ void Runner::norm_for_head(std::span<const float> x, std::uint32_t row) {
 }
 
 void Runner::multiply_head(std::span<float> logits) {
+  work_->show(model_.weights().head, work_->in_o);
   const Product product = {model_.weights().head.view(), work_->in_o.view(), logits.data()};
   matmul(std::span(&product, 1), parallel_);
 }
@@ -167,5 +168,6 @@ Result<void> Runner::step(TokenId token, RwkvState& state, std::span<float> logi
 }
 
 const Runner::Counters& Runner::counters() const { return work_->counters; }
+void Runner::observe(InputObserver* observer) { work_->observer = observer; }
 
 }  // namespace skein

@@ -21,11 +21,16 @@ namespace skein {
 class Matrix {
  public:
   Matrix() = default;
-  Matrix(Format format, Layout layout, std::uint32_t rows, std::uint32_t cols)
-      : format_(format), layout_(layout), rows_(rows), cols_(cols) {}
+  Matrix(std::string name, const MatrixView& shape)  // without blocks
+      : name_(std::move(name)),
+        format_(shape.format),
+        layout_(shape.layout),
+        rows_(shape.rows),
+        cols_(shape.cols) {}
   Matrix(Matrix&&) = default;
   Matrix& operator=(Matrix&&) = default;
 
+  std::string_view name() const { return name_; }  // the tensor's
   MatrixView view() const { return {format_, layout_, rows_, cols_, blocks_}; }
   std::uint32_t rows() const { return rows_; }
   std::uint32_t cols() const { return cols_; }
@@ -38,6 +43,7 @@ class Matrix {
   Matrix rows_of(std::uint32_t first, std::uint32_t count) const;
 
  private:
+  std::string name_;
   Format format_ = Format::kF32;
   Layout layout_ = Layout::kTiles;
   std::uint32_t rows_ = 0;

@@ -3,7 +3,6 @@
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
-#include <iomanip>
 #include <ostream>
 
 #include "common/artifact/artifact_file.h"
@@ -12,6 +11,8 @@
 #include "common/env/disk.h"
 #include "common/model/tokenizer.h"
 #include "coordinator/compress/internal/delta_commands.h"
+#include "coordinator/compress/internal/press_report.h"
+#include "coordinator/compress/internal/progress_line.h"
 #include "coordinator/compress/internal/settings.h"
 #include "coordinator/compress/press.h"
 
@@ -23,8 +24,9 @@ namespace json = boost::json;
 struct MakeOptions {
   std::string in, out, vocabulary, key, name, version, report;
   std::string precision = "keep";
-  std::string preset;
-  std::vector<std::string> settings;
+  std::optional<CompressionRequest> compression;  // compress; import has none
+  std::string memory_budget;
+  bool plan_only = false;
   bool json = false;
 };
 
@@ -39,6 +41,7 @@ struct Source {
 
 constexpr std::uint64_t kMaxVocabularyFile = 64U << 20;
 constexpr std::uint64_t kMaxKeyFile = 64 * 1024;
+constexpr std::uint64_t kMaxTextFile = 1U << 30;
 
 // An artifact whose vocabulary cannot be read, or is another model's, would be of no use.
 Result<void> check_vocabulary(const Source& source, const std::string& file) {
@@ -81,65 +84,110 @@ Task<Result<std::optional<SigningKey>>> read_key(Env env, std::string path) {
   co_return *key;
 }
 
-Result<Precision> precision_of(const MakeOptions& options) {
-  if (options.preset == "near-lossless") {
-    TRY(const PressSettings settings, parse_settings(options.settings));
-    return settings.format;
-  }
-  if (!options.preset.empty()) {
-    return fail(Errc::kUsage, "the preset '" + options.preset + "' is not built yet", "--preset",
-                "use near-lossless");
-  }
-  if (options.precision == "keep") return Precision::kKeep;
-  if (options.precision == "f32") return Precision::kF32;
-  if (options.precision == "bf16") return Precision::kBf16;
-  if (options.precision == "f16") return Precision::kF16;
-  return fail(Errc::kUsage, "'" + options.precision + "' is not a precision", "--precision",
+Result<Precision> precision_of(const std::string& name) {
+  if (name == "keep") return Precision::kKeep;
+  if (name == "f32") return Precision::kF32;
+  if (name == "bf16") return Precision::kBf16;
+  if (name == "f16") return Precision::kF16;
+  return fail(Errc::kUsage, "'" + name + "' is not a precision", "--precision",
               "use keep, f32, bf16 or f16");
 }
 
-json::object describe(const PressResult& pressed, const Digest& digest, double seconds) {
-  json::array tensors;
-  std::uint64_t before = 0;
-  std::uint64_t after = 0;
-  for (const TensorReport& tensor : pressed.tensors) {
-    before += tensor.bytes_before;
-    after += tensor.bytes_after;
-    tensors.push_back(json::object{{"name", tensor.name},
-                                   {"format", name_of(tensor.format)},
-                                   {"bytes_before", tensor.bytes_before},
-                                   {"bytes", tensor.bytes_after},
-                                   {"relative_error", tensor.relative_error}});
+// A text file as the model's ids; none where no file is named.
+Task<Result<std::vector<TokenId>>> read_ids(Env env, std::string path, const Source& source) {
+  if (path.empty()) co_return std::vector<TokenId>{};
+  if (source.vocabulary.empty()) {
+    co_return fail(Errc::kUsage, "the model carries no vocabulary to read a text with", path,
+                   "name it with --vocab");
   }
-  return {{"digest", digest.hex()},
-          {"bytes_before", before},
-          {"bytes", after},
-          {"pages", pressed.artifact->manifest().pages.size()},
-          {"tensors", std::move(tensors)},
-          {"seconds", seconds}};
+  CO_TRY(const Buffer text, co_await read_file(env.disk, path, kMaxTextFile));
+  CO_TRY(const auto tokenizer, Tokenizer::parse(as_text(source.vocabulary)));
+  auto ids = tokenizer->encode(as_text(text));
+  if (!ids) co_return in_file(path, std::move(ids.error()));
+  co_return std::move(*ids);
+}
+
+// The plan that was asked for; none for an import.
+Result<std::optional<CompressionPlan>> plan_of(MakeOptions& options) {
+  if (!options.compression) return std::optional<CompressionPlan>{};
+  if (!options.memory_budget.empty()) {
+    TRY(options.compression->memory_budget, parse_size(options.memory_budget));
+  }
+  TRY(CompressionPlan plan, CompressionPlan::make(*options.compression));
+  return std::optional(std::move(plan));
+}
+
+void print_plan(const CompressionPlan& plan, const MakeOptions& options, Terminal& terminal) {
+  json::array steps;
+  for (const std::string& step : plan.steps()) {
+    if (options.json) {
+      steps.emplace_back(step);
+    } else {
+      terminal.out << step << "\n";
+    }
+  }
+  if (options.json) terminal.out << json::object{{"steps", std::move(steps)}} << "\n";
+}
+
+// What somebody asked for is named by its own place, what the model holds by the model's file.
+Error placed(Error error, const std::string& file) {
+  if (error.code == Errc::kUsage || error.code == Errc::kOutOfRoom) return error;
+  return in_file(file, std::move(error)).value();
+}
+
+Task<Result<PressResult>> press_source(Env env, Terminal& terminal, const Source& source,
+                                       const MakeOptions& options,
+                                       const std::optional<CompressionPlan>& plan) {
+  ConvertOptions convert_options;
+  convert_options.name = options.name;
+  convert_options.version = options.version;
+  if (source.artifact && options.name.empty())
+    convert_options.name = source.artifact->manifest().name;
+  convert_options.vocabulary = source.vocabulary;
+  CO_TRY(convert_options.precision, precision_of(options.precision));
+  std::vector<TokenId> text;
+  std::vector<TokenId> held_out;
+  if (plan) {
+    CO_TRY(text, co_await read_ids(env, plan->calibration, source));
+    CO_TRY(held_out, co_await read_ids(env, plan->held_out, source));
+  }
+  ProgressLine line(env, terminal);
+  Result<PressResult> pressed = fail(Errc::kCancelled, "not run");
+  std::function<void()> job = [&] {
+    if (!plan) {
+      pressed = press(source.checkpoint, convert_options);
+      return;
+    }
+    pressed =
+        press({.checkpoint = source.checkpoint,
+               .convert = convert_options,
+               .text = text,
+               .held_out = held_out,
+               .parallel = env.compute.parallel(),
+               .pages = source.artifact.get(),
+               .progress = [&](double share, std::string_view what) { line.show(share, what); }},
+              *plan);
+  };
+  co_await env.compute.run(std::move(job), Duration::zero());
+  if (!pressed) co_return tl::unexpected(placed(std::move(pressed.error()), options.in));
+  co_return std::move(pressed);
 }
 
 Task<Result<void>> make_artifact(Env env, Terminal& terminal,
                                  std::shared_ptr<MakeOptions> options) {
   const Instant began = env.clock.now();
-  CO_TRY(const Precision precision, precision_of(*options));
+  CO_TRY(const std::optional<CompressionPlan> plan, plan_of(*options));
+  if (plan && options->plan_only) {
+    print_plan(*plan, *options, terminal);
+    co_return Result<void>{};
+  }
   CO_TRY(const std::optional<SigningKey> key, co_await read_key(env, options->key));
   CO_TRY(const Source source, co_await open_source(env, *options));
-  ConvertOptions convert_options;
-  convert_options.precision = precision;
-  convert_options.name = options->name;
-  convert_options.version = options->version;
-  if (source.artifact && options->name.empty())
-    convert_options.name = source.artifact->manifest().name;
-  convert_options.vocabulary = source.vocabulary;
-  Result<PressResult> pressed = fail(Errc::kCancelled, "not run");
-  std::function<void()> job = [&] { pressed = press(source.checkpoint, convert_options); };
-  co_await env.compute.run(std::move(job), Duration::zero());
-  if (!pressed) co_return in_file(options->in, std::move(pressed.error()));
+  CO_TRY(const PressResult pressed, co_await press_source(env, terminal, source, *options, plan));
   CO_TRY(const Digest digest,
-         co_await write_artifact(env.disk, options->out, *pressed->artifact, key));
+         co_await write_artifact(env.disk, options->out, *pressed.artifact, key));
   const double seconds = std::chrono::duration<double>(env.clock.now() - began).count();
-  const json::object report = describe(*pressed, digest, seconds);
+  const json::object report = describe(pressed, digest, seconds);
   if (!options->report.empty()) {
     const std::string text = json::serialize(report) + "\n";
     CO_TRY_VOID(co_await replace_file(env.disk, options->report, as_bytes(text)));
@@ -149,7 +197,8 @@ Task<Result<void>> make_artifact(Env env, Terminal& terminal,
   } else {
     terminal.out << options->out << ": " << report.at("bytes") << " bytes of weights (from "
                  << report.at("bytes_before") << "), " << report.at("pages") << " pages, "
-                 << digest.short_hex() << "\n";
+                 << digest.short_hex() << "\n"
+                 << summary_of(pressed);
   }
   co_return Result<void>{};
 }
@@ -191,23 +240,39 @@ CLI::App* add_maker(CLI::App& tool, Command& chosen, const char* name, const cha
   return command;
 }
 
+void add_compress(CLI::App& tool, Command& chosen) {
+  auto options = std::make_shared<MakeOptions>();
+  CompressionRequest& request = options->compression.emplace();
+  CLI::App* command = add_maker(tool, chosen, "compress", "a model to a smaller artifact", options);
+  command->add_option("--preset", request.preset,
+                      "near-lossless (perplexity +0.05 %, at most 6.6 bits) or balanced (+0.4 %, "
+                      "4.6 bits); none: every matrix q8, to the nearest");
+  command->add_option("--bits-per-weight", request.bits_per_weight,
+                      "the least loss in so many bits; all tensors count");
+  command->add_option("--memory-budget", options->memory_budget,
+                      "the least loss in so many bytes (900M, 1.5G); the embedding stays on disk");
+  command->add_option("--calibration", request.calibration,
+                      "a text like those the model will meet; none: one sampled from the model");
+  command->add_option("--held-out", request.held_out,
+                      "measure the loss on this text; none: on what calibration did not see");
+  command
+      ->add_option("--set", request.settings,
+                   "technique.key=value, any number of times: quantize.format=q8, q6, q5 or q4; "
+                   "quantize.method=nearest or gptq; quantize.damping; calibration.ids; "
+                   "sensitivity.ids")
+      ->allow_extra_args(false);
+  command->add_option("--only", request.only, "only these techniques: quantize")->delimiter(',');
+  command->add_flag("--plan", options->plan_only, "print what would be done, and do nothing");
+  command->add_option("--report", options->report, "write what it cost as JSON");
+}
+
 }  // namespace
 
 void add_compress_commands(CLI::App& tool, Command& chosen) {
   auto import_options = std::make_shared<MakeOptions>();
   add_maker(tool, chosen, "import", "a checkpoint to an artifact, every bit kept", import_options)
       ->add_option("--precision", import_options->precision, "keep (default), f32, bf16 or f16");
-  auto compress_options = std::make_shared<MakeOptions>();
-  compress_options->preset = "near-lossless";
-  CLI::App* compress =
-      add_maker(tool, chosen, "compress", "a model to a smaller artifact", compress_options);
-  compress->add_option("--preset", compress_options->preset, "near-lossless (8 bits, the default)");
-  compress
-      ->add_option("--set", compress_options->settings,
-                   "technique.key=value, any number of times: quantize.format=q8 (default), q6, "
-                   "q5 or q4")
-      ->allow_extra_args(false);
-  compress->add_option("--report", compress_options->report, "write what it cost as JSON");
+  add_compress(tool, chosen);
   add_delta_commands(tool, chosen);
   auto key_options = std::make_shared<MakeOptions>();
   CLI::App* keys = tool.add_subcommand("keys", "signing keys");

@@ -1,139 +1,339 @@
 #include "coordinator/compress/press.h"
 
+#include <algorithm>
 #include <cmath>
+#include <iomanip>
+#include <sstream>
+
+#include "common/model/evaluate.h"
+#include "coordinator/compress/internal/matrix_rounding.h"
+#include "coordinator/compress/internal/planned_encoder.h"
+#include "coordinator/compress/internal/sensitivity.h"
 
 namespace skein {
 namespace {
 
-std::uint32_t element_bytes(Format format) { return format == Format::kF32 ? 4 : 2; }
+constexpr std::uint32_t kContext = 512;  // as `skein eval` has it
+constexpr std::uint64_t kSamplingSeed = 20251125;
+constexpr std::uint32_t kFewestTextIds = 512;
+constexpr int kMostAttempts = 4;  // to reach a loss after the first
 
-// The stored matrix's bytes, its segments joined in row order.
-Result<Buffer> stored_matrix(PageSource& pages, const TensorEntry& tensor) {
-  Buffer joined(stored_bytes(tensor.format, tensor.layout, tensor.rows, tensor.cols));
-  std::uint64_t at = 0;
+// The tensor's stored bytes, its segments one after another.
+Result<Buffer> joined(PageSource& pages, const TensorEntry& tensor) {
+  Buffer all;
   for (const Segment& segment : tensor.segments) {
     TRY(const ByteView page, pages.page(PageIndex(segment.page)));
-    const std::uint64_t bytes =
-        stored_bytes(tensor.format, tensor.layout, segment.rows, tensor.cols);
-    CHECK(at + bytes <= joined.size() && segment.offset + bytes <= page.size());
-    std::memcpy(joined.data() + at, page.data() + segment.offset, bytes);
-    at += bytes;
+    append(all, page.subspan(segment.offset, stored_bytes(tensor.format, tensor.layout,
+                                                          segment.rows, tensor.cols)));
   }
-  return joined;
+  return all;
 }
 
-// (rows x cols) -> (cols x rows) of elements of `size` bytes.
-Buffer transpose(ByteView matrix, std::uint32_t rows, std::uint32_t cols, std::uint32_t size) {
-  Buffer out(matrix.size());
-  for (std::uint64_t r = 0; r < rows; ++r) {
-    for (std::uint64_t c = 0; c < cols; ++c) {
-      std::memcpy(out.data() + (c * rows + r) * size, matrix.data() + (r * cols + c) * size, size);
+// Tensor by tensor: never a second copy of the model.
+Result<std::vector<TensorReport>> compare(const Checkpoint& checkpoint, PageSource& artifact) {
+  std::vector<TensorReport> reports;
+  for (const TensorEntry& tensor : artifact.manifest().tensors) {
+    if (is_derived(tensor.name)) continue;
+    const auto source = std::ranges::find(checkpoint.tensors, tensor.name, &CheckpointTensor::name);
+    CHECK(source != checkpoint.tensors.end());
+    TRY(const TensorEntry before, stored_form(*source));
+    TensorReport report{.name = tensor.name, .format = tensor.format};
+    report.weights = std::uint64_t{tensor.rows} * tensor.cols;
+    report.bytes_before = stored_bytes(before.format, before.layout, before.rows, before.cols);
+    report.bytes_after = stored_bytes(tensor.format, tensor.layout, tensor.rows, tensor.cols);
+    if (tensor.format != before.format) {
+      TRY(const std::vector<float> values, stored_values(*source));
+      TRY(const Buffer stored, joined(artifact, tensor));
+      const StoredValues matrix{.layout = tensor.layout,
+                                .rows = tensor.rows,
+                                .cols = tensor.cols,
+                                .neuron_major = false,
+                                .values = values};
+      report.relative_error = std::sqrt(squared_difference(matrix, tensor.format, stored));
     }
+    reports.push_back(std::move(report));
   }
+  return reports;
+}
+
+bool holds_codes(const PageSource& pages) {
+  return std::ranges::any_of(pages.manifest().tensors,
+                             [](const TensorEntry& tensor) { return is_quantized(tensor.format); });
+}
+
+std::string bits_text(double bits) {
+  std::ostringstream out;
+  out << std::fixed << std::setprecision(3) << std::ceil(bits * 1000) / 1000;
+  return out.str();
+}
+
+// One run of the press.
+class Pressing {
+ public:
+  Pressing(const PressInput& input, const CompressionPlan& plan) : input_(input), plan_(plan) {}
+
+  Result<PressResult> run() {
+    const bool measures = plan_.calibrates() || !input_.held_out.empty();
+    if (measures) {
+      TRY_VOID(open_model());
+      TRY_VOID(gather_text());
+    }
+    if (plan_.allocates()) TRY_VOID(find_choices());
+    for (int attempt = 0;; ++attempt) {
+      TRY_VOID(encode());
+      if (measures) TRY_VOID(measure());
+      TRY(const bool again, aim_lower(attempt));
+      if (!again) break;
+    }
+    return std::move(result_);
+  }
+
+ private:
+  Result<void> open_model() {
+    base_ = input_.pages;
+    if (base_ == nullptr || holds_codes(*base_)) {
+      const ConvertOptions keep{.hash_pages = false};
+      TRY(converted_, convert(input_.checkpoint, keep));
+      base_ = converted_.get();
+    }
+    TRY(model_, Model::open(*base_));
+    return {};
+  }
+
+  void report(double share, std::string_view what) const {
+    if (input_.progress) input_.progress(share, what);
+  }
+
+  Result<void> gather_text();
+  void cut_text();
+  Result<void> find_choices();
+  void count_fixed();
+  Budget budget() const;
+  Result<void> choose_formats();
+  Result<bool> aim_lower(int attempt);
+  Result<void> encode();
+  Result<void> measure();
+  std::vector<std::string> techniques() const;
+
+  const PressInput& input_;
+  const CompressionPlan& plan_;
+  std::unique_ptr<MemoryArtifact> converted_;
+  PageSource* base_ = nullptr;
+  std::unique_ptr<Model> model_;
+  CalibrationText text_;
+  std::vector<TokenId> held_out_;
+  std::uint64_t weights_ = 0;      // of all tensors
+  std::uint64_t fixed_bytes_ = 0;  // of tensors that no budget changes
+  std::vector<MatrixChoices> choices_;
+  std::optional<double> aim_;  // predicted loss to reach
+  std::optional<Allocation> allocation_;
+  std::size_t done_ = 0;  // matrices
+  PressResult result_;
+};
+
+// Windows spread evenly over the first part of the file; what follows is held out.
+void Pressing::cut_text() {
+  const std::size_t all = input_.text.size();
+  const std::size_t part = input_.held_out.empty() ? all / 4 * 3 : all;
+  const std::size_t wanted = std::min<std::size_t>(plan_.calibration_ids, part);
+  const std::size_t windows = std::max<std::size_t>(wanted / kContext, 1);
+  text_.context = kContext;
+  text_.origin = plan_.calibration;
+  for (std::size_t i = 0; i < windows; ++i) {
+    const std::size_t length = std::min<std::size_t>(kContext, part);
+    const std::size_t first = (part - length) / windows * i;
+    const auto window = input_.text.subspan(first, length);
+    text_.ids.insert(text_.ids.end(), window.begin(), window.end());
+  }
+  if (!input_.held_out.empty()) return;
+  const auto rest = input_.text.subspan(part);
+  const auto some = rest.first(std::min<std::size_t>(rest.size(), plan_.held_out_ids));
+  held_out_.assign(some.begin(), some.end());
+}
+
+Result<void> Pressing::gather_text() {
+  held_out_.assign(input_.held_out.begin(), input_.held_out.end());
+  if (!plan_.calibrates()) return {};
+  if (!plan_.calibration.empty()) {
+    if (input_.text.size() < kFewestTextIds) {
+      return fail(Errc::kUsage,
+                  "the calibration text has " + std::to_string(input_.text.size()) +
+                      " ids, too few to learn from",
+                  plan_.calibration,
+                  "give at least " + std::to_string(kFewestTextIds) + ", better " +
+                      std::to_string(plan_.calibration_ids));
+    }
+    cut_text();
+  } else {
+    report(0, "sampling a text from the model");
+    const std::uint32_t windows = std::max(plan_.calibration_ids / kContext, 1U);
+    const std::uint32_t held = held_out_.empty() ? plan_.held_out_ids / kContext : 0;
+    TRY(text_, sample_text(*model_, input_.parallel, windows + held, kContext, kSamplingSeed));
+    const auto kept = static_cast<std::ptrdiff_t>(windows) * kContext;
+    held_out_.insert(held_out_.end(), text_.ids.begin() + kept, text_.ids.end());
+    text_.ids.resize(static_cast<std::size_t>(kept));
+  }
+  result_.calibration = text_.origin + ", " + std::to_string(text_.ids.size()) + " ids";
+  return {};
+}
+
+void Pressing::count_fixed() {
+  const bool resident = plan_.counted() == Counted::kResident;
+  for (const TensorEntry& tensor : base_->manifest().tensors) {
+    weights_ += std::uint64_t{tensor.rows} * tensor.cols;
+    if (can_be_quantized(tensor.name, tensor.shape)) continue;
+    fixed_bytes_ += stored_bytes(tensor.format, tensor.layout, tensor.rows, tensor.cols);
+  }
+  if (!resident) return;
+  // What stays on disk is free, so it gets the best that is a compression.
+  for (MatrixChoices& matrix : choices_) {
+    if (matrix.name != "emb.weight") continue;
+    std::erase_if(matrix.choices,
+                  [](const FormatChoice& choice) { return !is_quantized(choice.format); });
+    for (FormatChoice& choice : matrix.choices) choice.bytes = 0;
+  }
+}
+
+Budget Pressing::budget() const {
+  Budget budget{.most_bytes = plan_.memory_budget, .most_loss = aim_};
+  if (plan_.bits_per_weight) {
+    budget.most_bytes =
+        static_cast<std::uint64_t>(*plan_.bits_per_weight * static_cast<double>(weights_) / 8);
+  }
+  if (budget.most_bytes) {
+    const std::uint64_t all = *budget.most_bytes;
+    budget.most_bytes = all > fixed_bytes_ ? all - fixed_bytes_ : 0;
+  }
+  return budget;
+}
+
+Result<void> Pressing::find_choices() {
+  SensitivityOptions options{
+      .ids = plan_.sensitivity_ids, .feedback = plan_.has_feedback(), .damping = plan_.damping};
+  const std::size_t matrices = static_cast<std::size_t>(std::ranges::count_if(
+      base_->manifest().tensors,
+      [](const TensorEntry& tensor) { return can_be_quantized(tensor.name, tensor.shape); }));
+  options.progress = [&](std::string_view tensor) {
+    report(0.05 + 0.6 * static_cast<double>(++done_) / static_cast<double>(matrices), tensor);
+  };
+  TRY(choices_,
+      measure_sensitivity(input_.checkpoint, *base_, *model_, input_.parallel, text_, options));
+  count_fixed();
+  aim_ = plan_.most_loss;
+  return choose_formats();
+}
+
+Result<void> Pressing::choose_formats() {
+  auto allocated = allocate(choices_, budget());
+  if (!allocated) {
+    std::uint64_t least = fixed_bytes_;
+    for (const MatrixChoices& matrix : choices_) least += matrix.choices.front().bytes;
+    const bool memory = plan_.memory_budget.has_value();
+    const double bits = 8.0 * static_cast<double>(least) / static_cast<double>(weights_);
+    return fail(Errc::kOutOfRoom, "the model does not fit that budget",
+                memory ? "--memory-budget" : "--bits-per-weight",
+                "the smallest that can be met is " +
+                    (memory ? std::to_string(least) + " bytes" : bits_text(bits) + " bits"));
+  }
+  allocation_ = std::move(*allocated);
+  result_.predicted_loss = allocation_->loss;
+  return {};
+}
+
+// A loss that turned out larger than it may be is aimed at anew, lower by as much as it was missed;
+// false: it is met, or more bits are not to be had.
+Result<bool> Pressing::aim_lower(int attempt) {
+  if (!plan_.most_loss || !result_.measured) return false;
+  const double loss =
+      std::log(result_.measured->perplexity_after / result_.measured->perplexity_before);
+  result_.budget_met = loss <= *plan_.most_loss;
+  if (*result_.budget_met || attempt == kMostAttempts) return false;
+  const Allocation before = *allocation_;
+  aim_ = std::min(before.loss, *aim_) * std::clamp(*plan_.most_loss / loss, 0.25, 0.8);
+  TRY_VOID(choose_formats());
+  return allocation_->formats != before.formats;
+}
+
+std::vector<std::string> Pressing::techniques() const {
+  if (!plan_.calibrates()) return {std::string(name_of(plan_.format))};
+  std::vector<std::string> out;
+  out.push_back(allocation_ ? "mixed" : std::string(name_of(plan_.format)));
+  if (plan_.has_feedback()) out.push_back("gptq");
+  if (!plan_.preset.empty()) out.push_back(plan_.preset);
   return out;
 }
 
-// Row-major elements in the checkpoint's orientation.
-Result<Buffer> row_major(PageSource& pages, const TensorEntry& tensor, Format& format) {
-  TRY(Buffer stored, stored_matrix(pages, tensor));
-  Buffer rows;
-  format = tensor.format;
-  if (is_quantized(tensor.format)) {
-    format = Format::kF32;
-    std::vector<float> values(std::size_t{tensor.rows} * tensor.cols);
-    decode(tensor.format, tensor.layout, tensor.rows, tensor.cols, stored, values);
-    rows = to_buffer(std::as_bytes(std::span(values)));
-  } else if (tensor.layout == Layout::kTiles) {
-    const std::uint32_t size = element_bytes(tensor.format);
-    rows.resize(std::size_t{tensor.rows} * tensor.cols * size);
-    untile_elements(size, tensor.rows, tensor.cols, stored, rows);
-  } else {
-    rows = std::move(stored);
+Result<void> Pressing::encode() {
+  PlannedEncoder::Options options{.otherwise = plan_.format, .damping = plan_.damping};
+  if (allocation_) options.formats = allocation_->formats;
+  const double from = plan_.allocates() ? 0.65 : 0.05;
+  std::size_t encoded = 0;
+  const auto total = static_cast<double>(input_.checkpoint.tensors.size());
+  options.progress = [&](std::string_view tensor) {
+    report(from + (0.8 - from) * static_cast<double>(++encoded) / total, tensor);
+  };
+  std::optional<CalibrationPass> pass;
+  if (plan_.has_feedback()) {
+    pass.emplace(*model_, input_.parallel, text_);
+    TRY_VOID(pass->begin());
   }
-  if (!tensor.transposed) return rows;
-  return transpose(rows, tensor.rows, tensor.cols, element_bytes(format));
+  PlannedEncoder encoder(std::move(options), pass ? &*pass : nullptr, input_.parallel);
+  ConvertOptions convert_options = input_.convert;
+  convert_options.encoder = &encoder;
+  convert_options.techniques = techniques();
+  const bool simple = !allocation_ && !plan_.has_feedback();
+  convert_options.grid_id =
+      (allocation_ ? "mixed" : std::string(name_of(plan_.format))) +
+      (!allocation_ && plan_.format == Format::kQ8 ? "-g32-sym-v1" : "-g32-zero-v1") +
+      (simple ? "" : "-fitted");
+  TRY(result_.artifact, convert(input_.checkpoint, convert_options));
+  TRY(result_.tensors, compare(input_.checkpoint, *result_.artifact));
+  for (TensorReport& tensor : result_.tensors) {
+    tensor.output_error = encoder.output_error(tensor.name);
+    const auto matrix = std::ranges::find(choices_, tensor.name, &MatrixChoices::name);
+    if (matrix == choices_.end()) continue;
+    tensor.alpha = matrix->alpha;
+    for (const FormatChoice& choice : matrix->choices) {
+      if (choice.format == tensor.format) tensor.predicted_loss = choice.loss;
+    }
+  }
+  return {};
 }
 
-Result<std::vector<float>> as_floats(PageSource& pages, const TensorEntry& tensor) {
-  TRY(const Buffer stored, stored_matrix(pages, tensor));
-  std::vector<float> values(std::size_t{tensor.rows} * tensor.cols);
-  decode(tensor.format, tensor.layout, tensor.rows, tensor.cols, stored, values);
-  return values;
-}
-
-double relative_error(const std::vector<float>& before, const std::vector<float>& after) {
-  double difference = 0;
-  double norm = 0;
-  for (std::size_t i = 0; i < before.size(); ++i) {
-    const double d = static_cast<double>(after[i]) - before[i];
-    difference += d * d;
-    norm += static_cast<double>(before[i]) * before[i];
-  }
-  return norm > 0 ? std::sqrt(difference / norm) : 0;
+Result<void> Pressing::measure() {
+  const auto perplexity = [&](const Model& model, double from) -> Result<double> {
+    const EvalProgress progress = [&](std::uint64_t done) {
+      const double share = static_cast<double>(done) / static_cast<double>(held_out_.size());
+      report(from + 0.1 * share, "measuring the loss");
+      return true;
+    };
+    TRY(const EvalResult found, evaluate(model, input_.parallel, held_out_, kContext, progress));
+    return std::exp(found.nll / static_cast<double>(found.tokens));
+  };
+  if (held_out_.empty()) return {};
+  MeasuredLoss loss{.ids = held_out_.size()};
+  TRY(loss.perplexity_before, perplexity(*model_, 0.8));
+  TRY(const auto pressed, Model::open(*result_.artifact));
+  TRY(loss.perplexity_after, perplexity(*pressed, 0.9));
+  result_.measured = loss;
+  std::ostringstream note;
+  note << std::fixed << std::setprecision(6) << "perplexity " << loss.perplexity_after << " (was "
+       << loss.perplexity_before << ", " << loss.ids << " ids held out)";
+  result_.artifact->note(note.str());
+  return {};
 }
 
 }  // namespace
 
-Result<Checkpoint> tensors_of(PageSource& pages, std::vector<Buffer>& storage) {
-  std::uint64_t total = 0;
-  for (const TensorEntry& tensor : pages.manifest().tensors) {
-    total += std::uint64_t{tensor.rows} * tensor.cols * sizeof(float);
-  }
-  if (total > kMaxUnpackedBytes) {
-    return fail(Errc::kOutOfRoom, "the tensors would unpack to " + std::to_string(total) + " bytes",
-                "manifest", "press a model of at most " + std::to_string(kMaxUnpackedBytes));
-  }
-  Checkpoint checkpoint;
-  storage.clear();
-  storage.reserve(pages.manifest().tensors.size());  // views below must not move
-  for (const TensorEntry& tensor : pages.manifest().tensors) {
-    if (is_derived(tensor.name)) continue;
-    CheckpointTensor out{tensor.name, tensor.shape, tensor.format, {}};
-    TRY(Buffer bytes, row_major(pages, tensor, out.format));
-    storage.push_back(std::move(bytes));
-    out.data = storage.back();
-    checkpoint.tensors.push_back(std::move(out));
-  }
-  return checkpoint;
-}
-
-Result<Buffer> vocabulary_of(PageSource& pages) {
-  Buffer text;
-  for (const std::uint32_t page : pages.manifest().tokenizer.pages) {
-    TRY(const ByteView bytes, pages.page(PageIndex(page)));
-    append(text, bytes);
-  }
-  text.resize(std::min<std::uint64_t>(text.size(), pages.manifest().tokenizer.bytes));
-  return text;
-}
-
 Result<PressResult> press(const Checkpoint& checkpoint, const ConvertOptions& options) {
   PressResult result;
   TRY(result.artifact, convert(checkpoint, options));
-  std::unique_ptr<MemoryArtifact> exact;
-  if (options.precision != Precision::kKeep) {
-    ConvertOptions keep = options;
-    keep.precision = Precision::kKeep;
-    keep.hash_pages = false;
-    TRY(exact, convert(checkpoint, keep));
-  }
-  MemoryArtifact* const before = exact ? exact.get() : result.artifact.get();
-  for (const TensorEntry& tensor : result.artifact->manifest().tensors) {
-    if (is_derived(tensor.name)) continue;
-    const TensorEntry* original = find_tensor(before->manifest(), tensor.name);
-    CHECK(original != nullptr);
-    TensorReport report{tensor.name, tensor.format, 0, 0, 0};
-    report.bytes_before =
-        stored_bytes(original->format, original->layout, original->rows, original->cols);
-    report.bytes_after = stored_bytes(tensor.format, tensor.layout, tensor.rows, tensor.cols);
-    if (tensor.format != original->format) {
-      TRY(const auto exact_values, as_floats(*before, *original));
-      TRY(const auto rounded_values, as_floats(*result.artifact, tensor));
-      report.relative_error = relative_error(exact_values, rounded_values);
-    }
-    result.tensors.push_back(std::move(report));
-  }
+  TRY(result.tensors, compare(checkpoint, *result.artifact));
   return result;
+}
+
+Result<PressResult> press(const PressInput& input, const CompressionPlan& plan) {
+  return Pressing(input, plan).run();
 }
 
 }  // namespace skein

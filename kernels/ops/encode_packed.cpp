@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 
+#include "common/base/check.h"
 #include "kernels/ops/internal/packed.h"
 
 namespace skein {
@@ -31,14 +32,21 @@ float clamped(float value, float most) {
   return raised < most ? raised : most;
 }
 
-// Sum of squared differences, in steps of u; `scaled` are the weights in such steps.
-float error_of(const Weights& scaled, float zero, float most) {
+constexpr Weights kAlike = [] {
+  Weights ones{};
+  ones.fill(1);
+  return ones;
+}();
+
+// Sum of squared differences, each times its importance, in steps of u; `scaled` are the weights in
+// such steps.
+float error_of(const Weights& scaled, const Weights& importance, float zero, float most) {
   std::array<float, 8> sums{};  // a fixed order that vectors can keep
   for (std::size_t first = 0; first < kGroup; first += sums.size()) {
     for (std::size_t i = 0; i < sums.size(); ++i) {
       const float place = scaled[first + i] + zero;
       const float miss = rounded(clamped(place, most)) - place;
-      sums[i] += miss * miss;
+      sums[i] += miss * miss * importance[first + i];
     }
   }
   return ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
@@ -55,7 +63,10 @@ Weights in_steps(const Weights& weights, const Grid& grid, unsigned bits) {
   return scaled;
 }
 
-Grid best_grid(const Weights& weights, float low, float high, unsigned bits) {
+Grid best_grid(const Weights& weights, const Weights& importance, unsigned bits) {
+  const float low = std::min(0.0F, *std::ranges::min_element(weights));
+  const float high = std::max(0.0F, *std::ranges::max_element(weights));
+  if (!(high > low)) return {};  // zeros: all codes and the zero point 0
   const float most = static_cast<float>((1U << bits) - 1);
   const auto per_step = static_cast<float>(packed_step(bits));
   const float spanning = (high - low) / (most * per_step);
@@ -75,7 +86,7 @@ Grid best_grid(const Weights& weights, float low, float high, unsigned bits) {
     for (int aside = -kZerosAside; aside <= kZerosAside; ++aside) {
       const int zero = std::clamp(centred + aside, 0, 127);
       const float error =
-          error_of(scaled, static_cast<float>(zero) / per_step, most) * (step * step);
+          error_of(scaled, importance, static_cast<float>(zero) / per_step, most) * (step * step);
       if (least >= 0 && !(error < least)) continue;
       least = error;
       best = {tried.scale_code, zero};
@@ -84,21 +95,20 @@ Grid best_grid(const Weights& weights, float low, float high, unsigned bits) {
   return best;
 }
 
-// `values`: up to kGroup weights. What is beyond the largest scale saturates; a NaN becomes 0.
-Group quantize_group(std::span<const float> values, unsigned bits) {
+// Up to kGroup of them. What is beyond the largest scale saturates; a NaN becomes 0.
+Weights in_range(std::span<const float> values) {
   const float largest = packed_scale(kPackedScales - 1) * 60;
   Weights weights{};
-  float low = 0;
-  float high = 0;
   for (std::size_t i = 0; i < values.size(); ++i) {
-    if (values[i] != values[i]) continue;
-    weights[i] = std::clamp(values[i], -largest, largest);
-    low = std::min(low, weights[i]);
-    high = std::max(high, weights[i]);
+    if (values[i] == values[i]) weights[i] = std::clamp(values[i], -largest, largest);
   }
+  return weights;
+}
+
+Group quantize_group(std::span<const float> values, unsigned bits) {
+  const Weights weights = in_range(values);
   Group group;
-  if (!(high > low)) return group;  // zeros: all codes and the zero point 0
-  group.grid = best_grid(weights, low, high, bits);
+  group.grid = best_grid(weights, kAlike, bits);
   const Weights scaled = in_steps(weights, group.grid, bits);
   const float zero = static_cast<float>(group.grid.zero) / static_cast<float>(packed_step(bits));
   for (std::size_t i = 0; i < kGroup; ++i) {
@@ -143,6 +153,30 @@ void place_packed(Format format, Layout layout, std::uint32_t rows, std::uint32_
       place.put(out.data(), i, codes[group * kGroup + i]);
     }
   }
+}
+
+GroupGrid fit_grid(Format format, std::span<const float> weights,
+                   std::span<const float> importance) {
+  CHECK(is_quantized(format) && weights.size() == kGroup && importance.size() == kGroup);
+  if (format == Format::kQ8) {
+    float largest = 0;
+    for (const float weight : weights) largest = std::max(largest, std::fabs(weight));
+    const std::uint16_t scale = std::min<std::uint16_t>(narrow_f16(largest / 127.0F), 0x7BFF);
+    return {.step = widen_f16(scale), .zero = 127, .most = 254, .head = scale};
+  }
+  const unsigned bits = packed_bits(format);
+  Weights counts;
+  std::ranges::copy(importance, counts.begin());
+  const Grid grid = best_grid(in_range(weights), counts, bits);
+  return {.step = step_of(grid, bits),
+          .zero = static_cast<float>(grid.zero) / static_cast<float>(packed_step(bits)),
+          .most = static_cast<float>((1U << bits) - 1),
+          .head = head_of(grid)};
+}
+
+unsigned GroupGrid::code_of(float weight) const {
+  if (step == 0) return static_cast<unsigned>(zero);
+  return static_cast<unsigned>(rounded(clamped(weight / step + zero, most)));
 }
 
 std::uint16_t packed_head(float scale, unsigned zero) {

@@ -84,6 +84,20 @@ void place_packed(Format format, Layout layout, std::uint32_t rows, std::uint32_
 // The head whose scale is the largest not above `scale` (which is positive), with zero point
 // `zero`, 0 to 127.
 std::uint16_t packed_head(float scale, unsigned zero);
+// What the codes of a group of kGroup weights mean: weight = (code - zero) * step, code from 0 to
+// `most`, as decode() gives it. q8's codes count from 127 here, so that they are not negative.
+struct GroupGrid {
+  float step = 0;
+  float zero = 0;
+  float most = 0;
+  std::uint16_t head = 0;  // as place_packed takes it; q8: the scale, as place_q8 does
+  unsigned code_of(float weight) const;  // the nearest; weight is a number
+  float weight_of(unsigned code) const { return (static_cast<float>(code) - zero) * step; }
+};
+// The grid, of those that encode() would try, with the least sum of squared errors, each times its
+// importance (positive or zero; in encode() all alike). Both of kGroup.
+GroupGrid fit_grid(Format format, std::span<const float> weights,
+                   std::span<const float> importance);
 // Rearranges raw elements (2 or 4 bytes each) between row-major and kTiles without touching a bit.
 void tile_elements(std::uint32_t element_bytes, std::uint32_t rows, std::uint32_t cols,
                    ByteView row_major, MutableByteView tiles);

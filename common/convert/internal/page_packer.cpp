@@ -17,8 +17,9 @@ std::uint32_t aligned(std::uint32_t offset) {
 
 }  // namespace
 
-PagePacker::PagePacker(Manifest& manifest, std::vector<PageMemory>& pages, bool hash_pages)
-    : manifest_(manifest), pages_(pages), hash_pages_(hash_pages) {}
+PagePacker::PagePacker(Manifest& manifest, std::vector<PageMemory>& pages, bool hash_pages,
+                       MatrixEncoder* encoder)
+    : manifest_(manifest), pages_(pages), hash_pages_(hash_pages), encoder_(encoder) {}
 
 Result<std::uint32_t> PagePacker::keep(PageMemory page, const Digest* known) {
   PageEntry entry{.digest = {}, .bytes = static_cast<std::uint32_t>(page.bytes().size())};
@@ -50,7 +51,12 @@ Result<void> PagePacker::close() {
   for (const Pending& pending : open_) {
     const TensorPlan& plan = pending.plan;
     const std::uint64_t bytes = stored_bytes(plan.format, plan.layout, plan.rows, plan.cols);
-    TRY_VOID(store_rows(plan, 0, plan.rows, page.bytes().subspan(pending.offset, bytes)));
+    const MutableByteView out = page.bytes().subspan(pending.offset, bytes);
+    if (plan.encoded) {
+      std::ranges::copy(pending.made, out.begin());
+    } else {
+      TRY_VOID(store_rows(plan, 0, plan.rows, out));
+    }
   }
   TRY(const std::uint32_t index, keep(std::move(page), nullptr));
   for (const Pending& pending : open_) {
@@ -62,9 +68,18 @@ Result<void> PagePacker::close() {
   return {};
 }
 
+// All of the tensor's stored bytes, for plans that say so: an encoder wants the whole matrix.
+Result<Buffer> PagePacker::encoded(const TensorPlan& plan, const TensorEntry& entry) {
+  if (!plan.encoded) return Buffer();
+  TRY(const std::vector<float> values, stored_values(plan));
+  Buffer made(stored_bytes(plan.format, plan.layout, plan.rows, plan.cols));
+  TRY_VOID(encoder_->encode(entry, values, made));
+  return made;
+}
+
 // Cut so that all groups are about equally large and near kTargetPageBytes.
 Result<void> PagePacker::add_row_groups(const TensorPlan& plan, std::size_t tensor,
-                                        std::uint64_t bytes) {
+                                        std::uint64_t bytes, ByteView made) {
   const std::uint32_t unit = plan.layout == Layout::kTiles ? kTileRows : 1;
   const std::uint64_t units = (std::uint64_t{plan.rows} + unit - 1) / unit;
   const std::uint64_t groups = (bytes + kTargetPageBytes - 1) / kTargetPageBytes;
@@ -74,7 +89,12 @@ Result<void> PagePacker::add_row_groups(const TensorPlan& plan, std::size_t tens
     const std::uint64_t size = stored_bytes(plan.format, plan.layout, count, plan.cols);
     CHECK(size <= kMaxPageBytes);  // a unit fits (plan_tensor), and groups are near the target
     PageMemory page(static_cast<std::uint32_t>(size));
-    TRY_VOID(store_rows(plan, first, count, page.bytes()));
+    if (plan.encoded) {
+      std::ranges::copy(made.first(size), page.bytes().begin());
+      made = made.subspan(size);
+    } else {
+      TRY_VOID(store_rows(plan, first, count, page.bytes()));
+    }
     TRY(const std::uint32_t index, keep(std::move(page), nullptr));
     manifest_.tensors[tensor].segments.push_back(
         {.page = index, .offset = 0, .first_row = first, .rows = count});
@@ -118,17 +138,14 @@ Result<void> PagePacker::add_stored(const TensorPlan& plan) {
     TRY_VOID(close());
   }
   open_group_ = plan.place.group;
-  TensorEntry& entry = manifest_.tensors.emplace_back();
-  entry.name = plan.source->name;
-  entry.shape = plan.source->shape;
-  entry.format = plan.format;
-  entry.layout = plan.layout;
-  entry.transposed = plan.transposed;
-  entry.rows = plan.rows;
-  entry.cols = plan.cols;
-  if (!shares) return add_row_groups(plan, manifest_.tensors.size() - 1, bytes);
+  const TensorEntry& entry = manifest_.tensors.emplace_back(entry_of(plan));
+  TRY(Buffer made, encoded(plan, entry));
+  if (!shares) return add_row_groups(plan, manifest_.tensors.size() - 1, bytes, made);
   const std::uint32_t offset = aligned(open_bytes_);
-  open_.push_back({.tensor = manifest_.tensors.size() - 1, .offset = offset, .plan = plan});
+  open_.push_back({.tensor = manifest_.tensors.size() - 1,
+                   .offset = offset,
+                   .plan = plan,
+                   .made = std::move(made)});
   open_bytes_ = offset + static_cast<std::uint32_t>(bytes);
   return {};
 }

@@ -31,7 +31,8 @@ class PageMemory {
 
 class PagePacker {
  public:
-  PagePacker(Manifest& manifest, std::vector<PageMemory>& pages, bool hash_pages);
+  PagePacker(Manifest& manifest, std::vector<PageMemory>& pages, bool hash_pages,
+             MatrixEncoder* encoder = nullptr);
   // The last page is closed.
   Result<void> finish() { return close(); }
 
@@ -47,20 +48,24 @@ class PagePacker {
     std::size_t tensor = 0;
     std::uint32_t offset = 0;
     TensorPlan plan;
+    Buffer made;  // its bytes, when an encoder made them
   };
   Result<void> close();
   struct Derived {
     CheckpointTensor tensor;
     std::vector<std::uint16_t> values;  // its data
   };
+  Result<Buffer> encoded(const TensorPlan& plan, const TensorEntry& entry);
   Result<void> add_stored(const TensorPlan& plan);
-  Result<void> add_row_groups(const TensorPlan& plan, std::size_t tensor, std::uint64_t bytes);
+  Result<void> add_row_groups(const TensorPlan& plan, std::size_t tensor, std::uint64_t bytes,
+                              ByteView made);
   Result<void> add_bounds(const TensorPlan& plan);
   Result<std::uint32_t> keep(PageMemory page, const Digest* known);
 
   Manifest& manifest_;
   std::vector<PageMemory>& pages_;
   bool hash_pages_;
+  MatrixEncoder* encoder_;
   std::unordered_map<Digest, std::uint32_t> by_digest_;
   std::vector<Pending> open_;
   std::deque<Derived> derived_;  // until their pages are closed; plans point into it

@@ -66,22 +66,44 @@ bool q8_holds_exactly(const TensorPlan& plan) {
   return true;
 }
 
-void choose_format(TensorPlan& plan, Precision precision) {
+void choose_format(TensorPlan& plan, Precision precision, MatrixEncoder* encoder) {
   const CheckpointTensor& tensor = *plan.source;
   const Role role = plan.place.role;
   plan.format = tensor.format;
+  if (encoder != nullptr) {
+    if (!can_be_quantized(role, tensor.shape)) return;
+    plan.format = encoder->format_of(tensor.name);
+    plan.encoded = is_quantized(plan.format);
+    return;
+  }
   if (precision == Precision::kKeep) {
     plan.keeps_codes = q8_holds_exactly(plan);
     if (plan.keeps_codes) plan.format = Format::kQ8;
     return;
   }
   const Format format = format_of(precision);
-  const bool thin = (role == Role::kLoraIn && tensor.shape[1] < kMinQuantizedRank) ||
-                    (role == Role::kLoraOut && tensor.shape[0] < kMinQuantizedRank);
-  if (!is_quantized(format) || (is_matrix(role) && !thin)) plan.format = format;
+  if (!is_quantized(format) || can_be_quantized(role, tensor.shape)) plan.format = format;
 }
 
 }  // namespace
+
+bool can_be_quantized(Role role, std::span<const std::uint32_t> shape) {
+  if (!is_matrix(role) || shape.size() < 2) return false;
+  const bool thin = (role == Role::kLoraIn && shape[1] < kMinQuantizedRank) ||
+                    (role == Role::kLoraOut && shape[0] < kMinQuantizedRank);
+  return !thin;
+}
+
+TensorEntry entry_of(const TensorPlan& plan) {
+  return {.name = plan.source->name,
+          .shape = plan.source->shape,
+          .format = plan.format,
+          .layout = plan.layout,
+          .transposed = plan.transposed,
+          .rows = plan.rows,
+          .cols = plan.cols,
+          .segments = {}};
+}
 
 Format format_of(Precision precision) {
   switch (precision) {
@@ -106,7 +128,8 @@ Format format_of(Precision precision) {
   return Format::kF32;
 }
 
-Result<TensorPlan> plan_tensor(const CheckpointTensor& tensor, Precision precision) {
+Result<TensorPlan> plan_tensor(const CheckpointTensor& tensor, Precision precision,
+                               MatrixEncoder* encoder) {
   TensorPlan plan{.source = &tensor, .place = place_in_model(tensor.name)};
   const std::vector<std::uint32_t>& shape = tensor.shape;
   const auto refuse = [&](std::string what) {
@@ -130,7 +153,7 @@ Result<TensorPlan> plan_tensor(const CheckpointTensor& tensor, Precision precisi
     return refuse("a tensor has too many rows");
   }
   lay_out(plan, shape, elements);
-  choose_format(plan, precision);
+  choose_format(plan, precision, encoder);
   const std::uint32_t unit = plan.layout == Layout::kTiles ? kTileRows : 1;
   if (stored_bytes(plan.format, plan.layout, unit, plan.cols) > kMaxPageBytes) {
     return refuse("a tensor's rows of " + std::to_string(plan.cols) + " elements exceed a page");
@@ -139,12 +162,12 @@ Result<TensorPlan> plan_tensor(const CheckpointTensor& tensor, Precision precisi
 }
 
 Result<std::vector<TensorPlan>> plan_tensors(std::span<const CheckpointTensor> tensors,
-                                             Precision precision) {
+                                             Precision precision, MatrixEncoder* encoder) {
   std::vector<TensorPlan> plans;
   plans.reserve(tensors.size());
   for (const CheckpointTensor& tensor : tensors) {
     if (is_derived(tensor.name)) continue;  // made anew from what it is derived from
-    TRY(const TensorPlan plan, plan_tensor(tensor, precision));
+    TRY(const TensorPlan plan, plan_tensor(tensor, precision, encoder));
     plans.push_back(plan);
   }
   std::ranges::sort(plans, [](const TensorPlan& a, const TensorPlan& b) {

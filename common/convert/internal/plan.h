@@ -18,23 +18,33 @@ struct TensorPlan {
   Layout layout = Layout::kRows;
   bool transposed = false;
   bool keeps_codes = false;  // packed weights that q8 holds exactly: codes and scales are copied
+  bool encoded = false;      // its stored bytes are made by the MatrixEncoder
   std::uint32_t rows = 0;    // of the stored matrix
   std::uint32_t cols = 0;
 };
+
+// Matrices, but for LoRAs of a small rank.
+bool can_be_quantized(Role role, std::span<const std::uint32_t> shape);
+
+// As a manifest lists it, without segments.
+TensorEntry entry_of(const TensorPlan& plan);
 
 // The format that a precision other than kKeep asks for.
 Format format_of(Precision precision);
 
 // Errc::kUnsupported names a tensor whose rows or tiles are larger than a page.
-Result<TensorPlan> plan_tensor(const CheckpointTensor& tensor, Precision precision);
+Result<TensorPlan> plan_tensor(const CheckpointTensor& tensor, Precision precision,
+                               MatrixEncoder* encoder = nullptr);
 // All but derived ones, in order of first use; the same for the same tensors in any order.
 Result<std::vector<TensorPlan>> plan_tensors(std::span<const CheckpointTensor> tensors,
-                                             Precision precision);
+                                             Precision precision, MatrixEncoder* encoder = nullptr);
 
 // Rows [first, first + count) of the stored matrix, in their stored form. out.size() ==
 // stored_bytes(format, layout, count, cols); for kTiles `first` is a multiple of 16. Packed tensors
 // are unpacked here, these rows only. Errc::kCorrupt: a weight is NaN or infinite.
 Result<void> store_rows(const TensorPlan& plan, std::uint32_t first, std::uint32_t count,
                         MutableByteView out);
+// The whole stored matrix as floats. The same error.
+Result<std::vector<float>> stored_values(const TensorPlan& plan);
 
 }  // namespace skein::internal

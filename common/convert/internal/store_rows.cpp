@@ -170,4 +170,10 @@ Result<void> store_rows(const TensorPlan& plan, std::uint32_t first, std::uint32
   return store_bits(plan, first, count, exponent, out);
 }
 
+Result<std::vector<float>> stored_values(const TensorPlan& plan) {
+  std::vector<float> values = gather_floats(plan, 0, plan.rows);
+  if (!all_finite(values)) return not_finite(plan);
+  return values;
+}
+
 }  // namespace skein::internal

@@ -34,7 +34,7 @@ Result<const TensorEntry*> TensorReader::find(const std::string& name) const {
 // Segments come from a checked manifest or from this process; the bytes are still only trusted as
 // far as the page reaches.
 Result<Matrix> TensorReader::blocks_of(const TensorEntry& tensor) {
-  Matrix matrix(tensor.format, tensor.layout, tensor.rows, tensor.cols);
+  Matrix matrix(tensor.name, {tensor.format, tensor.layout, tensor.rows, tensor.cols, {}});
   std::uint64_t next = 0;
   for (const Segment& segment : tensor.segments) {
     TRY(const ByteView page, pages_.page(PageIndex(segment.page)));

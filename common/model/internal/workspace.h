@@ -5,6 +5,7 @@
 
 #include "common/model/internal/rows.h"
 #include "common/model/model.h"
+#include "common/model/weights.h"
 
 namespace skein {
 
@@ -20,6 +21,11 @@ struct Workspace {
   RowBuffer logits;           // (vocab): of several sessions
   Activation activation;      // for Runner::feed
   Runner::Counters counters;
+  InputObserver* observer = nullptr;
+
+  void show(const Matrix& matrix, RowBuffer& inputs) const {
+    if (observer != nullptr) observer->saw(matrix.name(), inputs.all(), inputs.width());
+  }
 };
 
 }  // namespace skein

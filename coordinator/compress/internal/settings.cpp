@@ -1,6 +1,7 @@
 #include "coordinator/compress/internal/settings.h"
 
 #include <array>
+#include <charconv>
 #include <set>
 
 namespace skein {
@@ -8,25 +9,67 @@ namespace {
 
 constexpr std::size_t kMostQuoted = 64;  // characters of a wrong word that a message repeats
 
+tl::unexpected<Error> not_a(std::string_view what, std::string_view value, std::string_view setting,
+                            std::string_view remedy) {
+  return fail(Errc::kUsage,
+              "'" + std::string(value.substr(0, kMostQuoted)) + "' is not " + std::string(what),
+              "--set " + std::string(setting), std::string(remedy));
+}
+
 Result<void> set_format(PressSettings& settings, std::string_view value) {
-  for (const auto& [name, precision] : {std::pair{"q8", Precision::kQ8},
-                                        {"q6", Precision::kQ6},
-                                        {"q5", Precision::kQ5},
-                                        {"q4", Precision::kQ4}}) {
-    if (value != name) continue;
-    settings.format = precision;
+  for (const Format format : {Format::kQ8, Format::kQ6, Format::kQ5, Format::kQ4}) {
+    if (value != name_of(format)) continue;
+    settings.format = format;
     return {};
   }
-  return fail(Errc::kUsage,
-              "'" + std::string(value.substr(0, kMostQuoted)) + "' is not a quantized format",
-              "--set quantize.format", "use q8, q6, q5 or q4");
+  return not_a("a quantized format", value, "quantize.format", "use q8, q6, q5 or q4");
+}
+
+Result<void> set_method(PressSettings& settings, std::string_view value) {
+  if (value == "nearest") settings.rounding = CompressionPlan::Rounding::kNearest;
+  if (value == "gptq") settings.rounding = CompressionPlan::Rounding::kErrorFeedback;
+  if (settings.rounding) return {};
+  return not_a("a way of rounding", value, "quantize.method", "use nearest or gptq");
+}
+
+template <class Number>
+std::optional<Number> number_of(std::string_view text) {
+  Number number{};
+  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (parsed.ec != std::errc() || parsed.ptr != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
+Result<void> set_damping(PressSettings& settings, std::string_view value) {
+  settings.damping = number_of<double>(value);
+  if (settings.damping && *settings.damping > 0 && *settings.damping <= 1) return {};
+  return not_a("a share", value, "quantize.damping", "use a number above 0 and at most 1");
+}
+
+Result<void> set_ids(std::optional<std::uint32_t>& to, std::string_view value,
+                     std::string_view setting) {
+  to = number_of<std::uint32_t>(value);
+  if (to && *to >= kFewestIds && *to <= kMostIds) return {};
+  return not_a("a number of ids", value, setting,
+               "use " + std::to_string(kFewestIds) + " to " + std::to_string(kMostIds));
+}
+
+Result<void> set_calibration_ids(PressSettings& settings, std::string_view value) {
+  return set_ids(settings.calibration_ids, value, "calibration.ids");
+}
+
+Result<void> set_sensitivity_ids(PressSettings& settings, std::string_view value) {
+  return set_ids(settings.sensitivity_ids, value, "sensitivity.ids");
 }
 
 struct Known {
   std::string_view name;
   Result<void> (*set)(PressSettings&, std::string_view);
 };
-constexpr std::array kKnown = {Known{"quantize.format", set_format}};
+constexpr std::array kKnown = {
+    Known{"quantize.format", set_format}, Known{"quantize.method", set_method},
+    Known{"quantize.damping", set_damping}, Known{"calibration.ids", set_calibration_ids},
+    Known{"sensitivity.ids", set_sensitivity_ids}};
 
 Result<void> apply(PressSettings& settings, std::string_view name, std::string_view value) {
   std::string names;
@@ -61,6 +104,23 @@ Result<PressSettings> parse_settings(std::span<const std::string> given) {
     }
   }
   return settings;
+}
+
+Result<std::uint64_t> parse_size(std::string_view text) {
+  std::string_view digits = text;
+  double unit = 1;
+  for (const auto& [letter, size] : {std::pair{'K', 0x1p10}, {'M', 0x1p20}, {'G', 0x1p30}}) {
+    if (!digits.ends_with(letter)) continue;
+    digits.remove_suffix(1);
+    unit = size;
+    break;
+  }
+  const auto number = number_of<double>(digits);
+  if (number && *number > 0 && *number * unit < 0x1p60) {
+    return static_cast<std::uint64_t>(*number * unit);
+  }
+  return fail(Errc::kUsage, "'" + std::string(text.substr(0, kMostQuoted)) + "' is not a size",
+              "--memory-budget", "write bytes, or a number with K, M or G, for example 900M");
 }
 
 }  // namespace skein

@@ -1,19 +1,31 @@
 // What `skein compress --set technique.key=value` may say. Private to the room; pure, any thread.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 
-#include "common/convert/convert.h"
+#include "common/base/result.h"
+#include "coordinator/compress/compression_plan.h"
 
 namespace skein {
 
-// Every known setting at its default.
+// What was set; nothing where it was not.
 struct PressSettings {
-  Precision format = Precision::kQ8;  // quantize.format: q8, q6, q5 or q4
+  std::optional<Format> format;                       // quantize.format: q8, q6, q5 or q4
+  std::optional<CompressionPlan::Rounding> rounding;  // quantize.method: nearest or gptq
+  std::optional<double> damping;                      // quantize.damping, above 0, at most 1
+  std::optional<std::uint32_t> calibration_ids;       // calibration.ids
+  std::optional<std::uint32_t> sensitivity_ids;       // sensitivity.ids
 };
+
+inline constexpr std::uint32_t kFewestIds = 512;
+inline constexpr std::uint32_t kMostIds = 1U << 20;
 
 // Errc::kUsage names a setting that is malformed, unknown, given twice or of a wrong value.
 Result<PressSettings> parse_settings(std::span<const std::string> given);
+
+// "900000", "64K", "900M", "1.5G": bytes, powers of 1024. Errc::kUsage.
+Result<std::uint64_t> parse_size(std::string_view text);
 
 }  // namespace skein

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
 
 #include "common/crypto/sha256.h"
 #include "kernels/ops/neurons.h"
@@ -202,6 +203,47 @@ TEST(Convert, Q8QuantizesMatricesWithinHalfAStepAndKeepsVectors) {
       for (std::size_t i = 0; i < count; ++i) EXPECT_NEAR(got[i], want[i], 0.5F / 127) << i;
     }
   }
+}
+
+// Each matrix in the format and with the bytes that an encoder gives it, however it is cut.
+TEST(Convert, AnEncoderChoosesFormatsAndMakesTheStoredBytes) {
+  class Chooser final : public MatrixEncoder {
+   public:
+    Format format_of(std::string_view tensor) override {
+      if (tensor == "head.weight") return Format::kQ5;
+      return tensor.ends_with("key.weight") ? Format::kF16 : Format::kQ4;
+    }
+    Result<void> encode(const TensorEntry& tensor, std::span<const float> values,
+                        MutableByteView out) override {
+      EXPECT_EQ(values.size(), std::size_t{tensor.rows} * tensor.cols);
+      EXPECT_EQ(out.size(), stored_bytes(tensor.format, tensor.layout, tensor.rows, tensor.cols));
+      for (std::size_t i = 0; i < out.size(); ++i) out[i] = static_cast<std::byte>(i * 7 + i / 251);
+      made[tensor.name] = Buffer(out.begin(), out.end());
+      return {};
+    }
+    std::map<std::string, Buffer> made;
+  } chooser;
+  const TinyCheckpoint tiny(
+      {.heads = 5, .head_size = 64, .ffn = 1111, .vocab = 1003, .rank = 40, .finite = true});
+  const auto artifact = converted(
+      tiny.checkpoint, {.encoder = &chooser, .grid_id = "mine", .techniques = {"chosen", "well"}});
+  expect_valid(*artifact);
+  EXPECT_EQ(artifact->manifest().grid_id, "mine");
+  EXPECT_EQ(artifact->manifest().techniques, (std::vector<std::string>{"chosen", "well"}));
+  for (const TensorEntry& entry : artifact->manifest().tensors) {
+    if (is_derived(entry.name)) continue;
+    const bool matrix = can_be_quantized(entry.name, entry.shape);
+    EXPECT_EQ(entry.format, matrix ? chooser.format_of(entry.name) : Format::kF32) << entry.name;
+    EXPECT_EQ(chooser.made.contains(entry.name), is_quantized(entry.format)) << entry.name;
+    Buffer joined;
+    for (const Segment& segment : entry.segments) {
+      append(joined, artifact->page_bytes(PageIndex(segment.page))
+                         .subspan(segment.offset, stored_bytes(entry.format, entry.layout,
+                                                               segment.rows, entry.cols)));
+    }
+    if (is_quantized(entry.format)) EXPECT_EQ(joined, chooser.made[entry.name]) << entry.name;
+  }
+  EXPECT_GT(find_tensor(artifact->manifest(), "head.weight")->segments.size(), 1U);
 }
 
 TEST(Convert, EachQuantizedFormatHasItsOwnGrid) {

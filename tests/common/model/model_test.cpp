@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
 #include <random>
 
 #include "kernels/isa/isa.h"
@@ -245,6 +246,48 @@ TEST(Runner, DoesNotAllocateAfterWarmUp) {
     runner.step(1, state, logits);
     EXPECT_EQ(test::allocations, warm) << name_of(format);
   }
+}
+
+// What each matrix multiplies, without a bit of the results changed.
+TEST(Runner, ShowsAnObserverTheInputsOfEveryMatrix) {
+  class Seen final : public InputObserver {
+   public:
+    void saw(std::string_view tensor, std::span<const float> inputs, std::uint32_t width) override {
+      rows[std::string(tensor)] += inputs.size() / width;
+      widths[std::string(tensor)] = width;
+      if (tensor == "blocks.1.ffn.value.weight") {
+        zeros += static_cast<std::uint64_t>(std::ranges::count(inputs, 0.0F));
+      }
+    }
+    std::map<std::string, std::uint64_t> rows;
+    std::map<std::string, std::uint32_t> widths;
+    std::uint64_t zeros = 0;
+  } seen;
+  test::MemoryPages pages = test::random_model(Format::kQ8, test::small_config());
+  const auto model = open(pages);
+  SerialParallel serial;
+  const auto run = [&](InputObserver* observer) {
+    Runner runner(*model, serial);
+    runner.observe(observer);
+    RwkvState state = model->initial_state();
+    std::vector<float> logits(kTokens.size() * model->config().vocab);
+    const Feed feed{kTokens, &state, logits};
+    EXPECT_TRUE(runner.feed(std::span(&feed, 1)));
+    return logits;
+  };
+  EXPECT_EQ(run(&seen), run(nullptr));
+  std::size_t matrices = 0;
+  for (const TensorEntry& tensor : pages.manifest().tensors) {
+    const bool stays = tensor.name == "emb.weight" || tensor.name.ends_with("time_state");
+    const bool unused = tensor.name == "blocks.0.att.v1" || tensor.name == "blocks.0.att.v2";
+    if (tensor.rows == 1 || stays || unused) continue;
+    ++matrices;
+    EXPECT_EQ(seen.rows[tensor.name], kTokens.size()) << tensor.name;
+    const bool neuron_major = tensor.name.ends_with("ffn.value.weight");
+    EXPECT_EQ(seen.widths[tensor.name], neuron_major ? tensor.rows : tensor.cols) << tensor.name;
+  }
+  EXPECT_GT(matrices, 20U);
+  EXPECT_GT(seen.zeros, 0U);
 }
 
 TEST(Runner, CountsTheValueRowsItRead) {

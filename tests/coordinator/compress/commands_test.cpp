@@ -115,9 +115,52 @@ TEST_F(CompressCommands, SettingsThatSayNothingKnownAreRefused) {
   }
   refused({"quantize.format=q3"}, "q8, q6, q5 or q4");
   refused({"quantize.format=Q4"}, "quantize.format");
-  refused({"quantize.group=32"}, "quantize.format");
+  refused({"quantize.group=32"}, "quantize.format, quantize.method");
+  refused({"calibration.ids=1"}, "512");
   refused({"prune.format=q4"}, "prune.format");
   refused({"quantize.format=q4", "quantize.format=q4"}, "twice");
+  EXPECT_FALSE(bench_.has("x.skein"));
+}
+
+TEST_F(CompressCommands, APlanIsPrintedAndNothingIsDone) {
+  const std::string out = bench_.path("x.skein");
+  const std::string told = run({"compress", checkpoint_, "-o", out, "--preset", "balanced",
+                                "--calibration", "book.txt", "--plan"});
+  EXPECT_NE(told.find("book.txt"), std::string::npos);
+  EXPECT_NE(told.find("0.400 %"), std::string::npos) << told;
+  const auto steps =
+      run_json({"compress", checkpoint_, "-o", out, "--bits-per-weight", "5", "--plan", "--json"});
+  EXPECT_EQ(steps.at("steps").as_array().size(), 5U);
+  expect_refused({"compress", checkpoint_, "-o", out, "--preset", "balanced", "--bits-per-weight",
+                  "5", "--plan"},
+                 2, "--preset");
+  expect_refused({"compress", checkpoint_, "-o", out, "--memory-budget", "9X"}, 2, "not a size");
+  EXPECT_FALSE(bench_.has("x.skein"));
+}
+
+TEST_F(CompressCommands, ACalibratedArtifactSaysWhatItCost) {
+  const std::string artifact = imported("a.skein");
+  std::string text;
+  for (int i = 0; i < 60; ++i) text += "the robot walks " + std::to_string(i % 37) + " steps ";
+  const std::string book = bench_.write("book.txt", as_bytes(text));
+  const auto told =
+      run_json({"compress", artifact, "-o", bench_.path("g.skein"), "--set", "quantize.format=q4",
+                "--set", "calibration.ids=512", "--calibration", book, "--held-out", book, "--json",
+                "--report", bench_.path("report.json")});
+  EXPECT_EQ(boost::json::parse(as_text(bench_.read("report.json"))), boost::json::value(told));
+  EXPECT_GT(told.at("held_out").at("perplexity").to_number<double>(), 1);
+  EXPECT_TRUE(std::string(told.at("calibration").as_string()).starts_with(book));
+  const auto file = open("g.skein");
+  EXPECT_TRUE(file->verify_all());
+  EXPECT_EQ(file->manifest().techniques.at(1), "gptq");
+  EXPECT_NE(file->manifest().techniques.back().find("perplexity"), std::string::npos);
+  const std::string out = bench_.path("x.skein");
+  expect_refused({"compress", checkpoint_, "-o", out, "--calibration", book}, 2, "--vocab");
+  expect_refused({"compress", artifact, "-o", out, "--calibration", bench_.path("none.txt")}, 3,
+                 "none.txt");
+  expect_refused({"compress", artifact, "-o", out, "--bits-per-weight", "1", "--set",
+                  "sensitivity.ids=512", "--calibration", book},
+                 6, "smallest that can be met");
   EXPECT_FALSE(bench_.has("x.skein"));
 }
 

@@ -288,5 +288,47 @@ TEST(Format, CodesAndScalesThatExistAreQ8AsTheyAre) {
   }
 }
 
+// A group's grid, fitted alone, is the one that encode() gives it, and its codes mean the same.
+TEST(FitGrid, IsEncodesOwnWhereAllWeightsAreAlike) {
+  const std::vector<float> alike(kGroup, 1.0F);
+  for (const Format format : {Format::kQ8, Format::kQ6, Format::kQ5, Format::kQ4}) {
+    for (std::uint64_t seed = 0; seed < 50; ++seed) {
+      std::vector<float> weights = test::random_floats(kGroup, seed, 0.1F);
+      if (seed == 7) weights.assign(kGroup, 0.0F);
+      if (seed == 8) weights.assign(kGroup, -3.0F);
+      Buffer stored(stored_bytes(format, Layout::kRows, 1, kGroup));
+      encode(format, Layout::kRows, 1, kGroup, weights, stored);
+      std::vector<float> decoded(kGroup);
+      decode(format, Layout::kRows, 1, kGroup, stored, decoded);
+      const GroupGrid grid = fit_grid(format, weights, alike);
+      EXPECT_EQ(grid.head, load_le<std::uint16_t>(stored, stored.size() - 2));
+      for (std::size_t i = 0; i < kGroup; ++i) {
+        EXPECT_EQ(grid.weight_of(grid.code_of(weights[i])), decoded[i]) << name_of(format);
+      }
+    }
+  }
+}
+
+TEST(FitGrid, ServesTheImportantWeightsBetter) {
+  double plain = 0;
+  double weighed = 0;
+  for (std::uint64_t seed = 0; seed < 50; ++seed) {
+    const std::vector<float> weights = test::random_floats(kGroup, seed, 0.1F);
+    std::vector<float> importance(kGroup, 0.01F);
+    for (std::size_t i = 0; i < kGroup; i += 4) importance[i] = 1;
+    const auto error = [&](const GroupGrid& grid) {
+      double sum = 0;
+      for (std::size_t i = 0; i < kGroup; ++i) {
+        const double miss = grid.weight_of(grid.code_of(weights[i])) - weights[i];
+        sum += miss * miss * static_cast<double>(importance[i]);
+      }
+      return sum;
+    };
+    plain += error(fit_grid(Format::kQ4, weights, std::vector<float>(kGroup, 1.0F)));
+    weighed += error(fit_grid(Format::kQ4, weights, importance));
+  }
+  EXPECT_LT(weighed, 0.9 * plain);
+}
+
 }  // namespace
 }  // namespace skein

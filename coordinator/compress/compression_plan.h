@@ -1,0 +1,64 @@
+// CompressionPlan: what a compression will do, decided from what was asked before anything is
+// touched. Pure; values, any thread.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/base/result.h"
+#include "kernels/ops/format.h"
+
+namespace skein {
+
+// What somebody asked for.
+struct CompressionRequest {
+  std::string preset;                          // "" = none
+  std::optional<double> bits_per_weight;       // as `skein inspect` counts them
+  std::optional<std::uint64_t> memory_budget;  // bytes of weights that stay in memory
+  std::vector<std::string> settings;           // technique.key=value
+  std::vector<std::string> only;               // techniques; empty = all of the plan
+  std::string calibration;                     // a text file; "" = sampled from the model
+  std::string held_out;                        // a text file; "" = none
+};
+
+// What counts against a budget of bytes.
+enum class Counted : unsigned char {
+  kAll,       // every tensor, embedding and head and value bounds included
+  kResident,  // all but the embedding, of which only the rows in use are in memory
+};
+
+struct CompressionPlan {
+  enum class Rounding : unsigned char { kNearest, kErrorFeedback };
+
+  std::string preset;
+  Rounding rounding = Rounding::kNearest;
+  Format format = Format::kQ8;  // of every matrix, unless the sensitivities choose
+  double damping = 0.01;        // of error feedback
+
+  // Formats chosen by sensitivity, within any of these.
+  std::optional<double> bits_per_weight;
+  std::optional<std::uint64_t> memory_budget;
+  std::optional<double> most_loss;  // nats a token: ln of the ratio of perplexities
+  std::uint32_t sensitivity_ids = 4096;
+
+  std::uint32_t calibration_ids = 16384;
+  std::string calibration;
+  std::string held_out;
+  std::uint32_t held_out_ids = 16384;
+
+  bool allocates() const { return bits_per_weight || memory_budget || most_loss; }
+  bool has_feedback() const { return rounding == Rounding::kErrorFeedback; }
+  bool calibrates() const { return allocates() || has_feedback(); }
+  // The embedding is free under a budget of memory.
+  Counted counted() const { return memory_budget ? Counted::kResident : Counted::kAll; }
+
+  // What will happen, a line a step, in order.
+  std::vector<std::string> steps() const;
+
+  // Errc::kUsage: a setting that is malformed, unknown or of a wrong value, or two that contradict
+  // each other, and why.
+  static Result<CompressionPlan> make(const CompressionRequest& request);
+};
+
+}  // namespace skein

@@ -1,0 +1,42 @@
+// PlannedEncoder: the stored bytes of each matrix as the plan has them, made while the artifact is
+// laid out: the calibration pass moves on to a layer when its first matrix is asked for. One
+// conversion; one thread, which lends others through Parallel.
+#pragma once
+
+#include <functional>
+
+#include "common/convert/convert.h"
+#include "coordinator/compress/internal/calibration_pass.h"
+
+namespace skein {
+
+class PlannedEncoder final : public MatrixEncoder {
+ public:
+  struct Options {
+    std::map<std::string, Format, std::less<>> formats = {};  // of matrices
+    Format otherwise = Format::kQ8;
+    double damping = 0.01;
+    std::function<void(std::string_view tensor)> progress = {};
+  };
+  // `pass` is nullptr (everything goes to the nearest) or stands before the first layer.
+  PlannedEncoder(Options options, CalibrationPass* pass, Parallel& parallel)
+      : options_(std::move(options)), pass_(pass), parallel_(parallel) {}
+
+  Format format_of(std::string_view tensor) override;
+  Result<void> encode(const TensorEntry& tensor, std::span<const float> values,
+                      MutableByteView out) override;
+
+  // The relative error of its outputs over the text; nullopt where that is not known.
+  std::optional<double> output_error(std::string_view tensor) const;
+
+ private:
+  Result<const InputStatistics*> statistics_of(std::string_view tensor);
+
+  Options options_;
+  CalibrationPass* pass_;
+  Parallel& parallel_;
+  bool head_done_ = false;
+  std::map<std::string, double, std::less<>> output_errors_;
+};
+
+}  // namespace skein

@@ -1,0 +1,100 @@
+#include "coordinator/compress/internal/press_report.h"
+
+#include <boost/json/array.hpp>
+#include <cmath>
+#include <iomanip>
+#include <map>
+#include <sstream>
+
+namespace skein {
+namespace {
+
+namespace json = boost::json;
+
+double growth(const MeasuredLoss& loss) {
+  return loss.perplexity_after / loss.perplexity_before - 1;
+}
+
+json::object describe(const TensorReport& tensor) {
+  json::object out{{"name", tensor.name},
+                   {"format", name_of(tensor.format)},
+                   {"bytes_before", tensor.bytes_before},
+                   {"bytes", tensor.bytes_after},
+                   {"bits_per_weight", 8.0 * static_cast<double>(tensor.bytes_after) /
+                                           static_cast<double>(tensor.weights)},
+                   {"relative_error", tensor.relative_error}};
+  if (tensor.output_error) out["output_error"] = *tensor.output_error;
+  if (tensor.alpha) out["alpha"] = *tensor.alpha;
+  if (tensor.predicted_loss) out["predicted_loss"] = *tensor.predicted_loss;
+  return out;
+}
+
+// Everything that is stored of tensors, what is derived from them too: as `skein inspect` counts.
+double bits_per_weight(const PressResult& pressed) {
+  std::uint64_t bytes = 0;
+  std::uint64_t weights = 0;
+  for (const TensorEntry& tensor : pressed.artifact->manifest().tensors) {
+    bytes += stored_bytes(tensor.format, tensor.layout, tensor.rows, tensor.cols);
+    if (!is_derived(tensor.name)) weights += std::uint64_t{tensor.rows} * tensor.cols;
+  }
+  return 8.0 * static_cast<double>(bytes) / static_cast<double>(weights);
+}
+
+}  // namespace
+
+json::object describe(const PressResult& pressed, const Digest& digest, double seconds) {
+  json::array tensors;
+  std::uint64_t before = 0;
+  std::uint64_t after = 0;
+  for (const TensorReport& tensor : pressed.tensors) {
+    before += tensor.bytes_before;
+    after += tensor.bytes_after;
+    tensors.push_back(describe(tensor));
+  }
+  json::object out{{"digest", digest.hex()},
+                   {"bytes_before", before},
+                   {"bytes", after},
+                   {"bits_per_weight", bits_per_weight(pressed)},
+                   {"pages", pressed.artifact->manifest().pages.size()},
+                   {"tensors", std::move(tensors)},
+                   {"seconds", seconds}};
+  if (!pressed.calibration.empty()) out["calibration"] = pressed.calibration;
+  if (pressed.predicted_loss) out["predicted_loss"] = *pressed.predicted_loss;
+  if (pressed.measured) {
+    out["held_out"] = json::object{{"tokens", pressed.measured->ids},
+                                   {"perplexity_before", pressed.measured->perplexity_before},
+                                   {"perplexity", pressed.measured->perplexity_after},
+                                   {"growth", growth(*pressed.measured)}};
+  }
+  if (pressed.budget_met) out["budget_met"] = *pressed.budget_met;
+  return out;
+}
+
+std::string summary_of(const PressResult& pressed) {
+  std::ostringstream out;
+  if (!pressed.calibration.empty()) {
+    std::map<std::string_view, std::size_t> formats;
+    for (const TensorReport& tensor : pressed.tensors) {
+      if (is_quantized(tensor.format)) ++formats[name_of(tensor.format)];
+    }
+    out << std::fixed << std::setprecision(3) << bits_per_weight(pressed) << " bits a weight:";
+    for (const auto& [format, count] : formats) out << " " << count << " " << format;
+    out << "; calibrated on " << pressed.calibration << "\n";
+  }
+  if (pressed.measured) {
+    const MeasuredLoss& loss = *pressed.measured;
+    out << std::fixed << std::setprecision(4) << "perplexity " << loss.perplexity_before << " -> "
+        << loss.perplexity_after << " (" << std::showpos << growth(loss) * 100 << std::noshowpos
+        << " %) on " << loss.ids << " ids held out";
+    if (pressed.predicted_loss) {
+      out << "; predicted " << std::showpos << std::expm1(*pressed.predicted_loss) * 100 << " %";
+    }
+    out << "\n";
+  }
+  if (pressed.budget_met == false) {
+    out << "the preset's loss was not reached within its bits; more bits: --bits-per-weight\n";
+  }
+  return out.str();
+}
+
+}  // namespace skein

@@ -1,0 +1,102 @@
+#include "coordinator/compress/compression_plan.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+namespace skein {
+namespace {
+
+CompressionPlan made(const CompressionRequest& request) {
+  const auto plan = CompressionPlan::make(request);
+  EXPECT_TRUE(plan) << to_string(plan.error());
+  return *plan;
+}
+
+using Rounding = CompressionPlan::Rounding;
+
+TEST(CompressionPlan, WithoutAWishEveryMatrixIsRoundedToTheNearestOfEightBits) {
+  const CompressionPlan plan = made({});
+  EXPECT_EQ(plan.format, Format::kQ8);
+  EXPECT_EQ(plan.rounding, Rounding::kNearest);
+  EXPECT_FALSE(plan.calibrates());
+  EXPECT_EQ(plan.steps().size(), 2U);
+}
+
+TEST(CompressionPlan, ATextIsGivenToBeLearnedFrom) {
+  CompressionRequest request;
+  request.settings = {"quantize.format=q5"};
+  request.calibration = "book.txt";
+  const CompressionPlan plan = made(request);
+  EXPECT_EQ(plan.rounding, Rounding::kErrorFeedback);
+  EXPECT_EQ(plan.format, Format::kQ5);
+  EXPECT_FALSE(plan.allocates());
+  EXPECT_NE(plan.steps().front().find("book.txt"), std::string::npos);
+}
+
+TEST(CompressionPlan, PresetsAreBudgetsOfLossAndBits) {
+  CompressionRequest request;
+  request.preset = "balanced";
+  const CompressionPlan balanced = made(request);
+  EXPECT_NEAR(std::expm1(*balanced.most_loss), 0.004, 1e-12);
+  EXPECT_EQ(balanced.bits_per_weight, 4.6);
+  EXPECT_TRUE(balanced.has_feedback());
+  request.preset = "near-lossless";
+  const CompressionPlan near = made(request);
+  EXPECT_NEAR(std::expm1(*near.most_loss), 0.0005, 1e-12);
+  EXPECT_EQ(near.bits_per_weight, 6.6);
+}
+
+TEST(CompressionPlan, AMemoryBudgetDoesNotCountTheEmbedding) {
+  CompressionRequest request;
+  request.memory_budget = 1 << 20;
+  EXPECT_EQ(made(request).counted(), Counted::kResident);
+  request.memory_budget = {};
+  request.bits_per_weight = 5;
+  EXPECT_EQ(made(request).counted(), Counted::kAll);
+}
+
+TEST(CompressionPlan, ContradictionsAreRefusedWithTheReason) {
+  struct {
+    CompressionRequest request;
+    std::string part;
+  } cases[14];
+  std::size_t count = 0;
+  const auto add = [&](const std::string& part) -> CompressionRequest& {
+    cases[count].part = part;
+    return cases[count++].request;
+  };
+  add("small").preset = "small";
+  add("no preset 'huge'").preset = "huge";
+  add("no technique 'prune'").only = {"quantize", "prune"};
+  CompressionRequest& two = add("two budgets");
+  two.bits_per_weight = 5;
+  two.memory_budget = 100;
+  CompressionRequest& preset = add("a budget of loss");
+  preset.preset = "balanced";
+  preset.bits_per_weight = 5;
+  CompressionRequest& format = add("nothing to choose");
+  format.settings = {"quantize.format=q4"};
+  format.bits_per_weight = 5;
+  add("so few bits").bits_per_weight = 0;
+  CompressionRequest& nearest = add("learns nothing");
+  nearest.settings = {"quantize.method=nearest"};
+  nearest.calibration = "book.txt";
+  add("reads no text").settings = {"calibration.ids=1024"};
+  add("no damping").settings = {"quantize.damping=0.1"};
+  add("for a budget only").settings = {"sensitivity.ids=1024"};
+  add("not a share").settings = {"quantize.damping=0"};
+  add("not a number of ids").settings = {"calibration.ids=5"};
+  add("not a way of rounding").settings = {"quantize.method=best"};
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto refused = CompressionPlan::make(cases[i].request);
+    ASSERT_FALSE(refused) << cases[i].part;
+    EXPECT_EQ(refused.error().code, Errc::kUsage);
+    EXPECT_NE(refused.error().what.find(cases[i].part), std::string::npos)
+        << to_string(refused.error());
+    EXPECT_FALSE(refused.error().remedy.empty());
+  }
+}
+
+}  // namespace
+}  // namespace skein
