@@ -11,7 +11,6 @@ namespace {
 using Grid = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
 constexpr std::uint32_t kOutputsAtOnce = 64;  // of a task; whole groups
-constexpr int kRefits = 3;                    // of a group's grid
 constexpr int kMostDampings = 4;              // tried, each ten times the one before
 
 // The most energetic first; where groups are whole, group by group.
@@ -135,35 +134,7 @@ void ErrorFeedback::encode_outputs(const StoredValues& matrix, Format format, st
   }
 }
 
-// One output's group under one grid.
-struct ErrorFeedback::Trial {
-  GroupGrid grid;
-  std::array<float, kGroup> targets{};  // by turn, the group's own feedback included
-  std::array<unsigned, kGroup> codes{};
-  std::array<float, kGroup> errors{};
-  float cost = 0;  // sum of D times the squares of what is left
-};
-
-ErrorFeedback::Trial ErrorFeedback::try_grid(const Turn& turn, Eigen::Index output,
-                                             const GroupGrid& grid) const {
-  Trial trial{.grid = grid};
-  for (std::uint32_t i = 0; i < kGroup; ++i) {
-    float target = turn.targets(i, output);
-    for (std::uint32_t j = 0; j < i; ++j) {
-      target += coupling_(turn.at + j, turn.at + i) * trial.errors[j];
-    }
-    const unsigned code = grid.code_of(target);
-    const float left = target - grid.weight_of(code);
-    trial.targets[i] = target;
-    trial.codes[i] = code;
-    trial.errors[i] = turn.weights(i, output) - grid.weight_of(code);
-    trial.cost += energy_[turn.at + i] * left * left;
-  }
-  return trial;
-}
-
-// Each output's group at a time: rows run along inputs. The grid is fitted to the targets, which
-// the group's own feedback then moves: so it is fitted again to those that it led to.
+// Each output's group at a time: rows run along inputs.
 void ErrorFeedback::round_groups(const Turn& turn) const {
   const std::uint32_t group = order_[turn.at] / kGroup;
   const float most = energy_.segment(turn.at, kGroup).maxCoeff();
@@ -173,27 +144,22 @@ void ErrorFeedback::round_groups(const Turn& turn) const {
     importance[order_[turn.at + i] % kGroup] = energy_[turn.at + i] / most;
   }
   for (Eigen::Index o = 0; o < turn.targets.cols(); ++o) {
+    const std::size_t row = turn.first_output + static_cast<std::size_t>(o);
+    const std::size_t start = row * turn.matrix.cols + std::size_t{group} * kGroup;
     for (std::uint32_t i = 0; i < kGroup; ++i) {
       in_place[order_[turn.at + i] % kGroup] = turn.targets(i, o);
     }
-    Trial best = try_grid(turn, o, fit_grid(turn.format, in_place, importance));
-    for (int refit = 0; refit < kRefits; ++refit) {
-      for (std::uint32_t i = 0; i < kGroup; ++i) {
-        in_place[order_[turn.at + i] % kGroup] = best.targets[i];
-      }
-      const GroupGrid grid = fit_grid(turn.format, in_place, importance);
-      if (grid.head == best.grid.head) break;
-      Trial next = try_grid(turn, o, grid);
-      if (!(next.cost < best.cost)) break;
-      best = next;
-    }
-    const std::size_t row = turn.first_output + static_cast<std::size_t>(o);
-    const std::size_t start = row * turn.matrix.cols + std::size_t{group} * kGroup;
-    turn.codes.heads[start / kGroup] = best.grid.head;
+    const GroupGrid grid = fit_grid(turn.format, in_place, importance);
+    turn.codes.heads[start / kGroup] = grid.head;
     for (std::uint32_t i = 0; i < kGroup; ++i) {
-      turn.codes.codes[start + order_[turn.at + i] % kGroup] =
-          static_cast<std::uint8_t>(best.codes[i]);
-      turn.errors(turn.at + i, o) = best.errors[i];
+      const std::uint32_t k = turn.at + i;
+      float target = turn.targets(i, o);
+      for (std::uint32_t j = 0; j < i; ++j) {
+        target += coupling_(turn.at + j, k) * turn.errors(turn.at + j, o);
+      }
+      const unsigned code = grid.code_of(target);
+      turn.codes.codes[start + order_[k] % kGroup] = static_cast<std::uint8_t>(code);
+      turn.errors(k, o) = turn.weights(i, o) - grid.weight_of(code);
     }
   }
 }

@@ -52,8 +52,6 @@ class ErrorFeedback {
  private:
   struct Codes;
   struct Turn;
-  struct Trial;
-  Trial try_grid(const Turn& turn, Eigen::Index output, const GroupGrid& grid) const;
   void encode_outputs(const StoredValues& matrix, Format format, std::uint32_t first,
                       std::uint32_t count, Codes& codes) const;
   void round_groups(const Turn& turn) const;
