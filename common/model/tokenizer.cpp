@@ -46,6 +46,34 @@ std::vector<Node> build_trie(const std::vector<const VocabularyToken*>& sorted) 
   return nodes;
 }
 
+// Equal bytes stay in the order of the file. Most tokens differ in their first eight bytes, which
+// are compared as one number.
+std::vector<const VocabularyToken*> sorted_by_bytes(const std::vector<VocabularyToken>& tokens) {
+  struct Key {
+    std::uint64_t front = 0;
+    const VocabularyToken* token = nullptr;
+  };
+  std::vector<Key> keys;
+  keys.reserve(tokens.size());
+  for (const VocabularyToken& token : tokens) {
+    Key key{.token = &token};
+    for (std::size_t i = 0; i < sizeof key.front; ++i) {
+      const char byte = i < token.bytes.size() ? token.bytes[i] : '\0';
+      key.front = key.front << 8 | static_cast<unsigned char>(byte);
+    }
+    keys.push_back(key);
+  }
+  std::ranges::sort(keys, [](const Key& a, const Key& b) {
+    if (a.front != b.front) return a.front < b.front;
+    const int order = a.token->bytes.compare(b.token->bytes);
+    return order != 0 ? order < 0 : a.token < b.token;
+  });
+  std::vector<const VocabularyToken*> sorted;
+  sorted.reserve(keys.size());
+  for (const Key& key : keys) sorted.push_back(key.token);
+  return sorted;
+}
+
 }  // namespace
 
 struct Tokenizer::Trie {
@@ -84,11 +112,7 @@ Tokenizer::~Tokenizer() = default;
 
 Result<std::unique_ptr<Tokenizer>> Tokenizer::parse(std::string_view vocabulary_file) {
   TRY(auto tokens, parse_vocabulary(vocabulary_file));
-  std::vector<const VocabularyToken*> sorted;
-  for (const VocabularyToken& token : tokens) sorted.push_back(&token);
-  std::ranges::sort(sorted, [](const VocabularyToken* a, const VocabularyToken* b) {
-    return a->bytes != b->bytes ? a->bytes < b->bytes : a < b;  // equal bytes: in file order
-  });
+  const std::vector<const VocabularyToken*> sorted = sorted_by_bytes(tokens);
   std::unique_ptr<Tokenizer> tokenizer(new Tokenizer);
   tokenizer->trie_ = std::make_unique<Trie>();
   Trie& trie = *tokenizer->trie_;
