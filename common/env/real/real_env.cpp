@@ -3,6 +3,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
+#include <cstdlib>
 #include <thread>
 
 #include "common/env/real/internal/parts.h"
@@ -27,6 +28,12 @@ std::size_t threads_or_all(std::size_t asked) {
   return asked > 0 ? asked : std::max(1U, std::thread::hardware_concurrency());
 }
 
+Result<BlockIo> block_io_of(const RealOptions& options) {
+  if (options.block_io) return *options.block_io;
+  const char* const wanted = std::getenv("SKEIN_IO");
+  return parse_block_io(wanted == nullptr ? "" : wanted);
+}
+
 }  // namespace
 
 struct RealEnv::Parts {
@@ -34,7 +41,7 @@ struct RealEnv::Parts {
       : log(options.log_level, options.log_format),
         clock(loop),
         network(loop, clock, log),
-        disk(loop),
+        disk(loop, block_io_of(options)),
         compute(loop, threads_or_all(options.compute_threads)),
         signals(loop) {}
   ~Parts() {
