@@ -41,7 +41,11 @@ struct RealEnv::Parts {
       : log(options.log_level, options.log_format),
         clock(loop),
         network(loop, clock, log),
+        blocking(clock),
         disk(loop, block_io_of(options)),
+        throttled(options.storage.limits()
+                      ? std::make_unique<ThrottledDisk>(disk, clock, blocking, options.storage)
+                      : nullptr),
         compute(loop, threads_or_all(options.compute_threads)),
         signals(loop) {}
   ~Parts() {
@@ -56,7 +60,9 @@ struct RealEnv::Parts {
   real::RealClock clock;
   real::RealRandom random;
   real::RealNetwork network;
+  real::RealBlockingClock blocking;
   real::RealDisk disk;
+  std::unique_ptr<ThrottledDisk> throttled;
   real::RealCompute compute;
   asio::signal_set signals;
   std::function<void()> on_drain;
@@ -79,7 +85,7 @@ Env RealEnv::env() {
   return Env{parts_->loop.get_executor(),
              parts_->clock,
              parts_->network,
-             parts_->disk,
+             parts_->throttled ? static_cast<Disk&>(*parts_->throttled) : parts_->disk,
              parts_->random,
              parts_->compute,
              parts_->log};

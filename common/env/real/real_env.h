@@ -18,6 +18,7 @@
 #include "common/env/env.h"
 #include "common/env/network.h"
 #include "common/env/real/block_io.h"
+#include "common/env/throttle/storage_model.h"
 
 namespace skein {
 
@@ -29,6 +30,7 @@ struct RealOptions {
   LogFormat log_format = LogFormat::kText;  // one line an event on standard error
   // How Disk::open_blocks() reads; without it SKEIN_IO says, and else it is the best there is.
   std::optional<BlockIo> block_io{};
+  StorageSpeed storage{};  // slows the disk's reads down to this; the default does not
 };
 
 class RealEnv {
