@@ -147,10 +147,10 @@ TEST_P(RealBlockReads, HundredsQueuedAllComeBackOnce) {
   write(file);
   const auto reads = open();
   constexpr std::size_t kCount = BlockReads::kMostQueued;
-  Memory memory(256 * kBlock);
+  Memory memory(kCount * kBlock);
   std::vector<BlockRead> asked;
   for (std::size_t i = 0; i < kCount; ++i) {
-    asked.push_back({i % 256 * kBlock, memory.view().subspan(i % 256 * kBlock, kBlock), i});
+    asked.push_back({i % 256 * kBlock, memory.view().subspan(i * kBlock, kBlock), i});
   }
   ASSERT_TRUE(reads->submit(asked));
   const auto above = reads->submit(std::span(asked).first(1));
