@@ -18,6 +18,7 @@ const std::map<std::string, Rooms>& allowed() {
       {"kernels", {"common/base", "kernels"}},
       {"common/crypto", {"common/base"}},
       {"common/env", {"common/base", "common/crypto", "kernels/ops"}},
+      {"common/env/throttle", {"common/base", "common/env"}},
       {"common/env/real", {"common/base", "common/env", "common/crypto", "kernels"}},
       {"common/wire", {"common/base", "common/env", "common/crypto", "schemas"}},
       {"common/http", {"common/base", "common/env"}},
