@@ -39,9 +39,9 @@ Result<void> apply_preset(CompressionPlan& plan, const std::string& name) {
 
 Result<void> check_only(const CompressionRequest& request) {
   for (const std::string& technique : request.only) {
-    if (technique == "quantize") continue;
+    if (technique == "quantize" || technique == "entropy") continue;
     return fail(Errc::kUsage, "there is no technique '" + technique.substr(0, 64) + "'", "--only",
-                "the techniques are quantize");
+                "the techniques are quantize, entropy");
   }
   return {};
 }
@@ -89,6 +89,27 @@ Result<void> check_calibration(const CompressionPlan& plan, const PressSettings&
   return {};
 }
 
+// Coding pages keeps every bit, so it goes with nothing that changes one.
+Result<void> decide_pages(CompressionPlan& plan, const CompressionRequest& request,
+                          const PressSettings& settings) {
+  const bool quantize = std::ranges::count(request.only, "quantize") > 0;
+  const bool entropy = std::ranges::count(request.only, "entropy") > 0;
+  plan.only_pages = entropy && !quantize;
+  plan.codes_pages = settings.coded_pages.value_or(entropy);
+  if (quantize && !entropy && plan.codes_pages) {
+    return contradiction("coded pages are the technique entropy, which is left out", "--only",
+                         "write --only quantize,entropy");
+  }
+  const bool changes = !request.preset.empty() || request.bits_per_weight ||
+                       request.memory_budget || settings.format || settings.rounding ||
+                       !request.calibration.empty() || !request.held_out.empty();
+  if (plan.only_pages && changes) {
+    return contradiction("coding pages changes no weight and reads no text", "--only entropy",
+                         "leave out what quantizes, or write --only quantize,entropy");
+  }
+  return {};
+}
+
 std::string text_of(double number, int digits) {
   std::ostringstream out;
   out << std::fixed << std::setprecision(digits) << number;
@@ -115,6 +136,9 @@ std::string budget_text(const CompressionPlan& plan) {
 
 std::vector<std::string> CompressionPlan::steps() const {
   std::vector<std::string> steps;
+  if (only_pages) {
+    return {codes_pages ? "pages: coded, every bit kept" : "pages: plain, every bit kept"};
+  }
   if (calibrates()) {
     steps.push_back("calibrate: " + std::to_string(calibration_ids) + " ids " +
                     (calibration.empty() ? "sampled from the model" : "of " + calibration));
@@ -132,6 +156,7 @@ std::vector<std::string> CompressionPlan::steps() const {
     steps.push_back("measure: perplexity before and after on " +
                     (held_out.empty() ? "ids that calibration did not see" : held_out));
   }
+  if (codes_pages) steps.emplace_back("entropy: pages coded, every bit kept");
   return steps;
 }
 
@@ -155,6 +180,7 @@ Result<CompressionPlan> CompressionPlan::make(const CompressionRequest& request)
   plan.sensitivity_ids =
       std::min(settings.sensitivity_ids.value_or(plan.sensitivity_ids), plan.calibration_ids);
   TRY_VOID(check_calibration(plan, settings));
+  TRY_VOID(decide_pages(plan, request, settings));
   return plan;
 }
 

@@ -47,6 +47,9 @@ struct CompressionPlan {
   std::string held_out;
   std::uint32_t held_out_ids = 16384;
 
+  bool codes_pages = false;  // the file's pages are entropy-coded
+  bool only_pages = false;   // of an artifact that is there; nothing else happens
+
   bool allocates() const { return bits_per_weight || memory_budget || most_loss; }
   bool has_feedback() const { return rounding == Rounding::kErrorFeedback; }
   bool calibrates() const { return allocates() || has_feedback(); }

@@ -62,14 +62,21 @@ Result<void> set_sensitivity_ids(PressSettings& settings, std::string_view value
   return set_ids(settings.sensitivity_ids, value, "sensitivity.ids");
 }
 
+Result<void> set_pages(PressSettings& settings, std::string_view value) {
+  if (value == "coded") settings.coded_pages = true;
+  if (value == "plain") settings.coded_pages = false;
+  if (settings.coded_pages) return {};
+  return not_a("a way of writing pages", value, "entropy.pages", "use coded or plain");
+}
+
 struct Known {
   std::string_view name;
   Result<void> (*set)(PressSettings&, std::string_view);
 };
 constexpr std::array kKnown = {
-    Known{"quantize.format", set_format}, Known{"quantize.method", set_method},
-    Known{"quantize.damping", set_damping}, Known{"calibration.ids", set_calibration_ids},
-    Known{"sensitivity.ids", set_sensitivity_ids}};
+    Known{"quantize.format", set_format},          Known{"quantize.method", set_method},
+    Known{"quantize.damping", set_damping},        Known{"calibration.ids", set_calibration_ids},
+    Known{"sensitivity.ids", set_sensitivity_ids}, Known{"entropy.pages", set_pages}};
 
 Result<void> apply(PressSettings& settings, std::string_view name, std::string_view value) {
   std::string names;
