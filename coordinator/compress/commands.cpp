@@ -282,13 +282,15 @@ void add_compress(CLI::App& tool, Command& chosen) {
       ->add_option("--set", request.settings,
                    "technique.key=value, any number of times: quantize.format=q8, q6, q5 or q4; "
                    "quantize.method=nearest or gptq; quantize.damping; calibration.ids; "
-                   "sensitivity.ids; entropy.pages=plain or coded")
+                   "sensitivity.ids; entropy.pages=plain or coded; prune.score=newton, lorap or "
+                   "frequency; prune.ratio; prune.compensate=on or off; prune.guard; "
+                   "lowrank.method=whitened, awsvd or svd; lowrank.targets=r,k,v,g,o; "
+                   "lowrank.factor; lowrank.ratio; lowrank.compensate=RANK of what rounding missed")
       ->allow_extra_args(false);
   command
-      ->add_option(
-          "--only", request.only,
-          "only these techniques: quantize, entropy (alone: an artifact's pages are coded, "
-          "every bit kept)")
+      ->add_option("--only", request.only,
+                   "only these techniques: prune, lowrank, quantize, entropy (alone: an artifact's "
+                   "pages are coded, every bit kept)")
       ->delimiter(',');
   command->add_flag("--plan", options->plan_only, "print what would be done, and do nothing");
   command->add_option("--report", options->report, "write what it cost as JSON");

@@ -37,11 +37,52 @@ Result<void> apply_preset(CompressionPlan& plan, const std::string& name) {
   return {};
 }
 
-Result<void> check_only(const CompressionRequest& request) {
+// Which techniques are applied: those named, or quantize and whatever has a setting.
+struct Chosen {
+  bool prune = false;
+  bool low_rank = false;
+  bool quantize = true;
+};
+
+Result<Chosen> choose_techniques(const CompressionRequest& request, const PressSettings& settings) {
+  const bool prunes = settings.structure.prunes();
+  const bool factors = settings.structure.factors();
+  if (request.only.empty()) return Chosen{.prune = prunes, .low_rank = factors};
+  Chosen chosen{.quantize = false};
   for (const std::string& technique : request.only) {
-    if (technique == "quantize" || technique == "entropy") continue;
-    return fail(Errc::kUsage, "there is no technique '" + technique.substr(0, 64) + "'", "--only",
-                "the techniques are quantize, entropy");
+    if (technique == "prune") {
+      chosen.prune = true;
+    } else if (technique == "lowrank") {
+      chosen.low_rank = true;
+    } else if (technique == "quantize") {
+      chosen.quantize = true;
+    } else if (technique != "entropy") {
+      return fail(Errc::kUsage, "there is no technique '" + technique.substr(0, 64) + "'", "--only",
+                  "the techniques are prune, lowrank, quantize, entropy");
+    }
+  }
+  const auto left_out = [](std::string_view what, std::string_view technique) {
+    return contradiction(
+        std::string(what) + " is asked for, and --only leaves out " + std::string(technique),
+        "--only", "add " + std::string(technique) + " to --only, or leave it out");
+  };
+  if (prunes && !chosen.prune) return left_out("a setting of prune", "prune");
+  if (factors && !chosen.low_rank) return left_out("a setting of lowrank", "lowrank");
+  const bool formats = settings.format || settings.rounding || settings.damping ||
+                       request.bits_per_weight || request.memory_budget || !request.preset.empty();
+  if (formats && !chosen.quantize) return left_out("a format or a budget", "quantize");
+  if (settings.structure.residual_rank && !chosen.quantize) {
+    return left_out("making good what rounding missed", "quantize");
+  }
+  return chosen;
+}
+
+Result<void> check_structure(const CompressionRequest& request, const PressSettings& settings) {
+  TRY_VOID(settings.structure.check());
+  const bool budget = request.bits_per_weight || request.memory_budget || !request.preset.empty();
+  if (settings.structure.residual_rank && budget) {
+    return contradiction("factors of what rounding missed come after the budget is spent",
+                         "--set lowrank.compensate", "leave it out, or the budget");
   }
   return {};
 }
@@ -116,6 +157,34 @@ std::string text_of(double number, int digits) {
   return out.str();
 }
 
+std::string short_text(double number) {
+  std::string text = text_of(number, 4);
+  text.erase(text.find_last_not_of('0') + 1);
+  if (text.back() == '.') text.pop_back();
+  return text;
+}
+
+std::string prune_text(const PrunePlan& plan) {
+  return "prune: " + short_text(plan.ratio * 100) + " % of the channel mix's neurons, by " +
+         std::string(name_of(plan.score)) + ", but for those of the largest " +
+         short_text(plan.guard * 100) + " % of contributions; " +
+         (plan.compensate ? "values made good by least squares" : "values as they are");
+}
+
+std::string low_rank_text(const LowRankPlan& plan) {
+  std::string of = plan.targets;
+  if (of.empty()) of = plan.ratio || plan.compensate ? "r, k, v, o (and g)" : "r, k, v (and g)";
+  const std::string method = " (" + std::string(name_of(plan.method)) + ")";
+  if (plan.compensate) {
+    return "lowrank: what rounding missed of " + of + ", by factors of rank " +
+           std::to_string(*plan.compensate) + method;
+  }
+  return "lowrank: " + of + " by factors, " +
+         (plan.ratio ? short_text(*plan.ratio * 100) + " % less of r, k, v, o"
+                     : "rank width / " + std::to_string(plan.factor)) +
+         method;
+}
+
 std::string budget_text(const CompressionPlan& plan) {
   std::string text;
   if (plan.most_loss) {
@@ -134,6 +203,21 @@ std::string budget_text(const CompressionPlan& plan) {
 
 }  // namespace
 
+std::vector<std::string> CompressionPlan::structure_techniques() const {
+  std::vector<std::string> out;
+  if (prune) {
+    out.push_back("prune-" + std::string(name_of(prune->score)) + "-" + short_text(prune->ratio));
+  }
+  if (low_rank) {
+    const std::string rank = low_rank->compensate
+                                 ? "residual" + std::to_string(*low_rank->compensate)
+                             : low_rank->ratio ? short_text(*low_rank->ratio)
+                                               : "f" + std::to_string(low_rank->factor);
+    out.push_back("lowrank-" + std::string(name_of(low_rank->method)) + "-" + rank);
+  }
+  return out;
+}
+
 std::vector<std::string> CompressionPlan::steps() const {
   std::vector<std::string> steps;
   if (only_pages) {
@@ -143,15 +227,21 @@ std::vector<std::string> CompressionPlan::steps() const {
     steps.push_back("calibrate: " + std::to_string(calibration_ids) + " ids " +
                     (calibration.empty() ? "sampled from the model" : "of " + calibration));
   }
+  if (prune) steps.push_back(prune_text(*prune));
+  if (low_rank && !low_rank->compensate) steps.push_back(low_rank_text(*low_rank));
   if (allocates()) {
     steps.push_back("sensitivity: each matrix alone at q4, over " +
                     std::to_string(sensitivity_ids) + " ids");
     steps.push_back("formats: q4, q5, q6, q8 or as it is for each matrix; " + budget_text(*this));
-  } else {
+  } else if (quantizes) {
     steps.push_back("formats: " + std::string(name_of(format)) + " for every matrix");
   }
-  steps.push_back(has_feedback() ? "quantize: error feedback (gptq), damping " + text_of(damping, 4)
-                                 : "quantize: to the nearest");
+  if (quantizes) {
+    steps.push_back(has_feedback()
+                        ? "quantize: error feedback (gptq), damping " + text_of(damping, 4)
+                        : "quantize: to the nearest");
+  }
+  if (low_rank && low_rank->compensate) steps.push_back(low_rank_text(*low_rank));
   if (calibrates() || !held_out.empty()) {
     steps.push_back("measure: perplexity before and after on " +
                     (held_out.empty() ? "ids that calibration did not see" : held_out));
@@ -162,9 +252,13 @@ std::vector<std::string> CompressionPlan::steps() const {
 
 Result<CompressionPlan> CompressionPlan::make(const CompressionRequest& request) {
   TRY(const PressSettings settings, parse_settings(request.settings));
-  TRY_VOID(check_only(request));
+  TRY(const Chosen chosen, choose_techniques(request, settings));
+  TRY_VOID(check_structure(request, settings));
   TRY_VOID(check_budgets(request, settings));
   CompressionPlan plan;
+  plan.quantizes = chosen.quantize;
+  if (chosen.prune) plan.prune = settings.structure.prune_plan();
+  if (chosen.low_rank) plan.low_rank = settings.structure.low_rank_plan();
   TRY_VOID(apply_preset(plan, request.preset));
   if (request.bits_per_weight) plan.bits_per_weight = request.bits_per_weight;
   plan.memory_budget = request.memory_budget;

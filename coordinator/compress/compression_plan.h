@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "common/base/result.h"
+#include "coordinator/compress/structure_plan.h"
 #include "kernels/ops/format.h"
 
 namespace skein {
@@ -32,6 +33,9 @@ struct CompressionPlan {
   enum class Rounding : unsigned char { kNearest, kErrorFeedback };
 
   std::string preset;
+  std::optional<PrunePlan> prune;       // first
+  std::optional<LowRankPlan> low_rank;  // then; what rounding missed: with quantizing
+  bool quantizes = true;                // last
   Rounding rounding = Rounding::kNearest;
   Format format = Format::kQ8;  // of every matrix, unless the sensitivities choose
   double damping = 0.01;        // of error feedback
@@ -51,11 +55,14 @@ struct CompressionPlan {
   bool only_pages = false;   // of an artifact that is there; nothing else happens
 
   bool allocates() const { return bits_per_weight || memory_budget || most_loss; }
-  bool has_feedback() const { return rounding == Rounding::kErrorFeedback; }
-  bool calibrates() const { return allocates() || has_feedback(); }
+  bool has_feedback() const { return quantizes && rounding == Rounding::kErrorFeedback; }
+  bool restructures() const { return prune || low_rank; }
+  bool calibrates() const { return allocates() || has_feedback() || restructures(); }
   // The embedding is free under a budget of memory.
   Counted counted() const { return memory_budget ? Counted::kResident : Counted::kAll; }
 
+  // What a manifest says of prune and lowrank: "prune-newton-0.05", "lowrank-whitened-f8".
+  std::vector<std::string> structure_techniques() const;
   // What will happen, a line a step, in order.
   std::vector<std::string> steps() const;
 

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "coordinator/compress/internal/low_rank.h"
 #include "coordinator/compress/internal/matrix_rounding.h"
 #include "coordinator/compress/internal/sensitivity.h"
 
@@ -29,13 +30,31 @@ Result<void> PlannedEncoder::encode(const TensorEntry& tensor, std::span<const f
                                     MutableByteView out) {
   TRY(const InputStatistics* const statistics, statistics_of(tensor.name));
   TRY(const MatrixRounding rounding,
-      MatrixRounding::prepare(tensor, values, statistics, options_.damping, parallel_));
+      MatrixRounding::prepare(tensor, values, options_.feedback ? statistics : nullptr,
+                              options_.damping, parallel_));
   rounding.encode(tensor.format, out);
   if (rounding.has_feedback()) {
     output_errors_[tensor.name] = std::sqrt(rounding.squared_error(tensor.format, out));
   }
+  const char target = target_of(tensor.name);
+  if (options_.residual && target != 0 && options_.targets.contains(target)) {
+    CHECK(statistics != nullptr);
+    add_factors(tensor, values, out, *statistics);
+  }
   if (options_.progress) options_.progress(tensor.name);
   return {};
+}
+
+void PlannedEncoder::add_factors(const TensorEntry& tensor, std::span<const float> values,
+                                 ByteView stored, const InputStatistics& statistics) {
+  std::vector<float> missed(values.size());
+  decode(tensor.format, tensor.layout, tensor.rows, tensor.cols, stored, missed);
+  for (std::size_t i = 0; i < missed.size(); ++i) missed[i] = values[i] - missed[i];
+  const DenseMatrix left_out{tensor.rows, tensor.cols, missed};
+  for (CheckpointTensor& factor :
+       factors_of({tensor.name, left_out, &statistics}, *options_.residual)) {
+    made_.push_back(std::move(factor));
+  }
 }
 
 std::optional<double> PlannedEncoder::output_error(std::string_view tensor) const {

@@ -7,6 +7,7 @@
 
 #include "common/convert/convert.h"
 #include "coordinator/compress/internal/calibration_pass.h"
+#include "coordinator/compress/structure_plan.h"
 
 namespace skein {
 
@@ -16,6 +17,9 @@ class PlannedEncoder final : public MatrixEncoder {
     std::map<std::string, Format, std::less<>> formats = {};  // of matrices
     Format otherwise = Format::kQ8;
     double damping = 0.01;
+    bool feedback = true;                      // else all goes to the nearest, whatever was seen
+    std::optional<LowRankPlan> residual = {};  // factors of what rounding these matrices missed
+    std::string targets = {};                  // their letters
     std::function<void(std::string_view tensor)> progress = {};
   };
   // `pass` is nullptr (everything goes to the nearest) or stands before the first layer.
@@ -25,11 +29,14 @@ class PlannedEncoder final : public MatrixEncoder {
   Format format_of(std::string_view tensor) override;
   Result<void> encode(const TensorEntry& tensor, std::span<const float> values,
                       MutableByteView out) override;
+  std::span<const CheckpointTensor> made() override { return made_; }
 
   // The relative error of its outputs over the text; nullopt where that is not known.
   std::optional<double> output_error(std::string_view tensor) const;
 
  private:
+  void add_factors(const TensorEntry& tensor, std::span<const float> values, ByteView stored,
+                   const InputStatistics& statistics);
   Result<const InputStatistics*> statistics_of(std::string_view tensor);
 
   Options options_;
@@ -37,6 +44,7 @@ class PlannedEncoder final : public MatrixEncoder {
   Parallel& parallel_;
   bool head_done_ = false;
   std::map<std::string, double, std::less<>> output_errors_;
+  std::vector<CheckpointTensor> made_;
 };
 
 }  // namespace skein

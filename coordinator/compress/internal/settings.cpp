@@ -79,6 +79,7 @@ constexpr std::array kKnown = {
     Known{"sensitivity.ids", set_sensitivity_ids}, Known{"entropy.pages", set_pages}};
 
 Result<void> apply(PressSettings& settings, std::string_view name, std::string_view value) {
+  if (is_structure_setting(name)) return set_structure(settings.structure, name, value);
   std::string names;
   for (const Known& known : kKnown) {
     if (known.name == name) return known.set(settings, value);
@@ -86,7 +87,7 @@ Result<void> apply(PressSettings& settings, std::string_view name, std::string_v
   }
   return fail(Errc::kUsage,
               "there is no setting '" + std::string(name.substr(0, kMostQuoted)) + "'", "--set",
-              "the settings are " + names);
+              "the settings are " + names + ", " + std::string(kStructureSettings));
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 
 #include "common/base/result.h"
 #include "coordinator/compress/compression_plan.h"
+#include "coordinator/compress/internal/structure_settings.h"
 
 namespace skein {
 
@@ -18,6 +19,7 @@ struct PressSettings {
   std::optional<bool> coded_pages;                    // entropy.pages: coded or plain
   std::optional<std::uint32_t> calibration_ids;       // calibration.ids
   std::optional<std::uint32_t> sensitivity_ids;       // sensitivity.ids
+  StructureSettings structure;                        // prune.*, lowrank.*
 };
 
 inline constexpr std::uint32_t kFewestIds = 512;

@@ -56,11 +56,31 @@ TEST(CompressionPlan, AMemoryBudgetDoesNotCountTheEmbedding) {
   EXPECT_EQ(made(request).counted(), Counted::kAll);
 }
 
+TEST(CompressionPlan, StructureComesBeforeFormatsAndWhatRoundingMissedAfterThem) {
+  CompressionRequest request;
+  request.settings = {"prune.ratio=0.1", "lowrank.factor=4"};
+  const CompressionPlan both = made(request);
+  EXPECT_TRUE(both.quantizes && both.calibrates());
+  ASSERT_EQ(both.steps().size(), 6U);
+  EXPECT_EQ(both.steps()[1].find("prune: 10 %"), 0U) << both.steps()[1];
+  EXPECT_EQ(both.steps()[2].find("lowrank: r, k, v"), 0U) << both.steps()[2];
+  request.settings = {"lowrank.compensate=16"};
+  const CompressionPlan residual = made(request);
+  ASSERT_EQ(residual.steps().size(), 5U);
+  EXPECT_EQ(residual.steps()[3].find("lowrank: what rounding missed"), 0U);
+  request.settings = {};
+  request.only = {"prune"};
+  const CompressionPlan alone = made(request);
+  EXPECT_FALSE(alone.quantizes);
+  EXPECT_EQ(alone.prune->ratio, 0.05);
+  EXPECT_EQ(alone.steps().size(), 3U);
+}
+
 TEST(CompressionPlan, ContradictionsAreRefusedWithTheReason) {
   struct {
     CompressionRequest request;
     std::string part;
-  } cases[14];
+  } cases[26];
   std::size_t count = 0;
   const auto add = [&](const std::string& part) -> CompressionRequest& {
     cases[count].part = part;
@@ -68,7 +88,27 @@ TEST(CompressionPlan, ContradictionsAreRefusedWithTheReason) {
   };
   add("small").preset = "small";
   add("no preset 'huge'").preset = "huge";
-  add("no technique 'prune'").only = {"quantize", "prune"};
+  add("no technique 'distill'").only = {"quantize", "distill"};
+  CompressionRequest& alone = add("leaves out prune");
+  alone.only = {"quantize"};
+  alone.settings = {"prune.ratio=0.1"};
+  CompressionRequest& unformatted = add("leaves out quantize");
+  unformatted.only = {"prune"};
+  unformatted.settings = {"quantize.format=q4"};
+  CompressionRequest& nothing_missed = add("leaves out quantize");
+  nothing_missed.only = {"lowrank"};
+  nothing_missed.settings = {"lowrank.compensate=8"};
+  CompressionRequest& after = add("after the budget");
+  after.settings = {"lowrank.compensate=8"};
+  after.bits_per_weight = 5;
+  add("kept and made good").settings = {"lowrank.compensate=8", "lowrank.factor=4"};
+  add("each say which rank").settings = {"lowrank.ratio=0.2", "lowrank.factor=4"};
+  add("of which only those that fire").settings = {"lowrank.targets=r,ffn.key"};
+  add("named once").settings = {"lowrank.targets=r,r"};
+  add("keeps more neurons").settings = {"prune.ratio=0.6", "prune.guard=0.6"};
+  add("is not known here").settings = {"prune.score=luck"};
+  add("not a number that fits").settings = {"prune.ratio=0.95"};
+  add("not a switch").settings = {"prune.compensate=maybe"};
   CompressionRequest& two = add("two budgets");
   two.bits_per_weight = 5;
   two.memory_budget = 100;
