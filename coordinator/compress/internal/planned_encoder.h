@@ -7,7 +7,7 @@
 
 #include "common/convert/convert.h"
 #include "coordinator/compress/internal/calibration_pass.h"
-#include "coordinator/compress/structure_plan.h"
+#include "coordinator/compress/press.h"
 
 namespace skein {
 
@@ -20,6 +20,7 @@ class PlannedEncoder final : public MatrixEncoder {
     bool feedback = true;                      // else all goes to the nearest, whatever was seen
     std::optional<LowRankPlan> residual = {};  // factors of what rounding these matrices missed
     std::string targets = {};                  // their letters
+    FinishedWork* finished = nullptr;
     std::function<void(std::string_view tensor)> progress = {};
   };
   // `pass` is nullptr (everything goes to the nearest) or stands before the first layer.
@@ -35,6 +36,9 @@ class PlannedEncoder final : public MatrixEncoder {
   std::optional<double> output_error(std::string_view tensor) const;
 
  private:
+  Result<void> round(const TensorEntry& tensor, std::span<const float> values, MutableByteView out);
+  bool take_finished(const TensorEntry& tensor, MutableByteView out);
+  Result<void> keep(const TensorEntry& tensor, ByteView stored);
   void add_factors(const TensorEntry& tensor, std::span<const float> values, ByteView stored,
                    const InputStatistics& statistics);
   Result<const InputStatistics*> statistics_of(std::string_view tensor);

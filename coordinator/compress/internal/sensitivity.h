@@ -10,6 +10,7 @@
 #include "common/convert/convert.h"
 #include "coordinator/compress/internal/allocation.h"
 #include "coordinator/compress/internal/calibration_pass.h"
+#include "coordinator/compress/press.h"
 
 namespace skein {
 
@@ -17,6 +18,7 @@ struct SensitivityOptions {
   std::uint32_t ids = 4096;  // of the text: its first windows
   bool feedback = true;      // error feedback, or rounding to nearest
   double damping = 0.01;
+  FinishedWork* finished = nullptr;
   std::function<void(std::string_view tensor)> progress = {};  // after each matrix
 };
 
