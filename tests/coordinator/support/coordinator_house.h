@@ -93,9 +93,9 @@ class CoordinatorHouse {
     return made["token"].as_string().c_str();
   }
   // The artifact's digest, registered.
-  Digest publish(PageSource& pages) {
+  Digest publish(PageSource& pages, PageCoding coding = PageCoding::kPlain) {
     const std::string path = folder.path("published.skein");
-    EXPECT_TRUE(real.run(write_artifact(real.env().disk, path, pages, std::nullopt)));
+    EXPECT_TRUE(real.run(write_artifact(real.env().disk, path, pages, std::nullopt, coding)));
     const Reply made = http("POST", "/api/v1/artifacts", file_text(path));
     EXPECT_EQ(made.status, 201) << made.text;
     return Digest::from_hex(made["digest"].as_string().c_str()).value();
