@@ -37,13 +37,62 @@ Result<void> apply_preset(CompressionPlan& plan, const std::string& name) {
   return {};
 }
 
+std::string text_of(double number, int digits) {
+  std::ostringstream out;
+  out << std::fixed << std::setprecision(digits) << number;
+  return out.str();
+}
+
 Result<void> check_only(const CompressionRequest& request) {
   for (const std::string& technique : request.only) {
-    if (technique == "quantize") continue;
+    if (technique == "quantize" || technique == "sparsity") continue;
     return fail(Errc::kUsage, "there is no technique '" + technique.substr(0, 64) + "'", "--only",
-                "the techniques are quantize");
+                "the techniques are quantize and sparsity");
   }
   return {};
+}
+
+bool is_wanted(const CompressionRequest& request, std::string_view technique) {
+  return request.only.empty() || std::ranges::find(request.only, technique) != request.only.end();
+}
+
+// Sparsity runs where something of it was set, or where it was asked for by name.
+Result<void> plan_sparsity(CompressionPlan& plan, const CompressionRequest& request,
+                           const SparsitySettings& settings) {
+  const bool named = !request.only.empty() && is_wanted(request, "sparsity");
+  plan.quantizes = is_wanted(request, "quantize");
+  if (settings.any() && !is_wanted(request, "sparsity")) {
+    return contradiction("sparsity is set, and not among the techniques", "--only",
+                         "add sparsity to --only, or leave out its settings");
+  }
+  plan.sparsity.cett = settings.cett.value_or(0);
+  plan.sparsity.order = settings.order.value_or(named);
+  if (named) plan.sparsity.predictor = {ScoreKind::kSketch};
+  if (settings.predictor) plan.sparsity.predictor = *settings.predictor;
+  const bool quantize_only = request.bits_per_weight || request.memory_budget ||
+                             !request.preset.empty() || plan.format != Format::kQ8 ||
+                             plan.rounding == CompressionPlan::Rounding::kErrorFeedback;
+  if (!plan.quantizes && quantize_only) {
+    return contradiction("without quantize there is no format to choose", "--only",
+                         "add quantize to --only, or leave out what is its own");
+  }
+  return {};
+}
+
+void add_sparsity_steps(const CompressionPlan& plan, std::vector<std::string>& steps) {
+  const SparsityPlan& sparsity = plan.sparsity;
+  if (sparsity.order) {
+    steps.insert(steps.begin(), "sparsity: neurons in a new order, hot ones first");
+  }
+  if (sparsity.cett > 0) {
+    steps.push_back("sparsity: thresholds of neurons, CETT at most " + text_of(sparsity.cett, 3));
+  }
+  if (sparsity.predictor.empty()) return;
+  std::string kinds;
+  for (const ScoreKind kind : sparsity.predictor) {
+    kinds += (kinds.empty() ? "" : "+") + std::string(name_of(kind));
+  }
+  steps.push_back("sparsity: a predictor of the neurons that fire: " + kinds);
 }
 
 Result<void> check_budgets(const CompressionRequest& request, const PressSettings& settings) {
@@ -77,7 +126,7 @@ Result<void> check_calibration(const CompressionPlan& plan, const PressSettings&
     return contradiction("rounding to the nearest has no damping", "--set quantize.damping",
                          "add --set quantize.method=gptq");
   }
-  if (plan.calibrates()) return {};
+  if (plan.calibrates() || plan.sparsity.any()) return {};
   if (!plan.calibration.empty()) {
     return contradiction("rounding every matrix to the nearest learns nothing from a text",
                          "--calibration", "leave out quantize.method=nearest, or the text");
@@ -87,12 +136,6 @@ Result<void> check_calibration(const CompressionPlan& plan, const PressSettings&
                          "--set calibration.ids", "add --set quantize.method=gptq");
   }
   return {};
-}
-
-std::string text_of(double number, int digits) {
-  std::ostringstream out;
-  out << std::fixed << std::setprecision(digits) << number;
-  return out.str();
 }
 
 std::string budget_text(const CompressionPlan& plan) {
@@ -128,7 +171,9 @@ std::vector<std::string> CompressionPlan::steps() const {
   }
   steps.push_back(has_feedback() ? "quantize: error feedback (gptq), damping " + text_of(damping, 4)
                                  : "quantize: to the nearest");
-  if (calibrates() || !held_out.empty()) {
+  if (!quantizes) steps.assign(1, "formats: every tensor as it is");
+  add_sparsity_steps(*this, steps);
+  if (calibrates() || sparsity.any() || !held_out.empty()) {
     steps.push_back("measure: perplexity before and after on " +
                     (held_out.empty() ? "ids that calibration did not see" : held_out));
   }
@@ -146,7 +191,8 @@ Result<CompressionPlan> CompressionPlan::make(const CompressionRequest& request)
   plan.calibration = request.calibration;
   plan.held_out = request.held_out;
   // A text is given to be learned from.
-  const bool learns = plan.allocates() || !plan.calibration.empty();
+  const bool learns =
+      is_wanted(request, "quantize") && (plan.allocates() || !plan.calibration.empty());
   plan.rounding = settings.rounding.value_or(learns ? Rounding::kErrorFeedback  //
                                                     : Rounding::kNearest);
   plan.format = settings.format.value_or(plan.format);
@@ -154,6 +200,7 @@ Result<CompressionPlan> CompressionPlan::make(const CompressionRequest& request)
   plan.calibration_ids = settings.calibration_ids.value_or(plan.calibration_ids);
   plan.sensitivity_ids =
       std::min(settings.sensitivity_ids.value_or(plan.sensitivity_ids), plan.calibration_ids);
+  TRY_VOID(plan_sparsity(plan, request, settings.sparsity));
   TRY_VOID(check_calibration(plan, settings));
   return plan;
 }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "common/base/result.h"
+#include "common/predict/neuron_predictor.h"
 #include "kernels/ops/format.h"
 
 namespace skein {
@@ -28,6 +29,14 @@ enum class Counted : unsigned char {
   kResident,  // all but the embedding, of which only the rows in use are in memory
 };
 
+// The technique `sparsity`: which zeros of the channel mix are used, and how they are foreseen.
+struct SparsityPlan {
+  double cett = 0;                   // budget of thresholds; 0: only exact zeros
+  bool order = false;                // hot neurons first
+  std::vector<ScoreKind> predictor;  // empty: none
+  bool any() const { return cett > 0 || order || !predictor.empty(); }
+};
+
 struct CompressionPlan {
   enum class Rounding : unsigned char { kNearest, kErrorFeedback };
 
@@ -46,6 +55,9 @@ struct CompressionPlan {
   std::string calibration;
   std::string held_out;
   std::uint32_t held_out_ids = 16384;
+
+  SparsityPlan sparsity;
+  bool quantizes = true;  // false: every matrix is kept as it is
 
   bool allocates() const { return bits_per_weight || memory_budget || most_loss; }
   bool has_feedback() const { return rounding == Rounding::kErrorFeedback; }

@@ -9,6 +9,7 @@
 #include "coordinator/compress/internal/matrix_rounding.h"
 #include "coordinator/compress/internal/planned_encoder.h"
 #include "coordinator/compress/internal/sensitivity.h"
+#include "coordinator/compress/internal/sparsity_stage.h"
 
 namespace skein {
 namespace {
@@ -111,6 +112,7 @@ class Pressing {
   Budget budget() const;
   Result<void> choose_formats();
   Result<bool> aim_lower(int attempt);
+  Result<void> keep();
   Result<void> encode();
   Result<void> measure();
   std::vector<std::string> techniques() const;
@@ -263,7 +265,16 @@ std::vector<std::string> Pressing::techniques() const {
   return out;
 }
 
+Result<void> Pressing::keep() {
+  ConvertOptions options = input_.convert;
+  options.precision = Precision::kKeep;
+  TRY(result_.artifact, convert(input_.checkpoint, options));
+  TRY(result_.tensors, compare(input_.checkpoint, *result_.artifact));
+  return {};
+}
+
 Result<void> Pressing::encode() {
+  if (!plan_.quantizes) return keep();
   PlannedEncoder::Options options{.otherwise = plan_.format, .damping = plan_.damping};
   if (allocation_) options.formats = allocation_->formats;
   const double from = plan_.allocates() ? 0.65 : 0.05;
@@ -333,7 +344,8 @@ Result<PressResult> press(const Checkpoint& checkpoint, const ConvertOptions& op
 }
 
 Result<PressResult> press(const PressInput& input, const CompressionPlan& plan) {
-  return Pressing(input, plan).run();
+  const auto quantize = [&](const PressInput& what) { return Pressing(what, plan).run(); };
+  return plan.sparsity.any() ? press_sparse(input, plan, quantize) : quantize(input);
 }
 
 }  // namespace skein

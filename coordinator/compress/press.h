@@ -12,6 +12,7 @@
 #include "common/convert/convert.h"
 #include "common/model/model.h"
 #include "coordinator/compress/compression_plan.h"
+#include "coordinator/compress/sparsity_report.h"
 
 namespace skein {
 
@@ -41,6 +42,7 @@ struct PressResult {
   std::string calibration;  // what was calibrated on; "" = nothing
   std::optional<double> predicted_loss;
   std::optional<MeasuredLoss> measured;
+  std::optional<SparsityReport> sparsity;
   std::optional<bool> budget_met;  // of a plan with a budget of loss: whether the measured one is
 };
 

@@ -10,6 +10,13 @@
 
 namespace skein {
 
+struct SparsitySettings {
+  std::optional<double> cett;                       // sparsity.cett, 0 to 0.5
+  std::optional<bool> order;                        // sparsity.order: hot or off
+  std::optional<std::vector<ScoreKind>> predictor;  // sparsity.predictor: off, or kinds joined by +
+  bool any() const { return cett || order || predictor; }
+};
+
 // What was set; nothing where it was not.
 struct PressSettings {
   std::optional<Format> format;                       // quantize.format: q8, q6, q5 or q4
@@ -17,6 +24,7 @@ struct PressSettings {
   std::optional<double> damping;                      // quantize.damping, above 0, at most 1
   std::optional<std::uint32_t> calibration_ids;       // calibration.ids
   std::optional<std::uint32_t> sensitivity_ids;       // sensitivity.ids
+  SparsitySettings sparsity;
 };
 
 inline constexpr std::uint32_t kFewestIds = 512;
