@@ -61,7 +61,15 @@ struct TensorEntry {
 // (ffn_width); see kernels/ops/neurons.h. Not of the checkpoint, made with the artifact. Optional:
 // without it a model finds the bounds when it opens.
 inline constexpr std::string_view kValueBounds = "ffn.value.bounds";
-inline bool is_derived(std::string_view tensor) { return tensor.ends_with(kValueBounds); }
+// Likewise optional and made with the artifact: of each neuron, the value below which it counts as
+// silent (ffn_width, any plain format), and the parts of the predictor of which neurons will fire
+// (common/predict/README.md).
+inline constexpr std::string_view kValueThresholds = "ffn.value.thresholds";
+inline constexpr std::string_view kPredictorParts = ".ffn.predictor.";
+inline bool is_derived(std::string_view tensor) {
+  return tensor.ends_with(kValueBounds) || tensor.ends_with(kValueThresholds) ||
+         tensor.find(kPredictorParts) != std::string_view::npos;
+}
 
 // After the name of a matrix (width, width) of time mixing: its factors (width, rank) and (rank,
 // width), whose product is added to it or, where it is not stored, stands for it.

@@ -32,7 +32,13 @@ class PagesInMemory final : public MemoryArtifact {
     CHECK(index.value() < pages_.size());
     return pages_[index.value()].bytes();
   }
-  void note(std::string technique) override { note_technique(manifest_, std::move(technique)); }
+  void note(std::string technique) override {
+    const auto first_word = [](std::string_view text) { return text.substr(0, text.find(' ')); };
+    const std::string word(first_word(technique));
+    std::erase_if(manifest_.techniques,
+                  [&](const std::string& other) { return first_word(other) == word; });
+    note_technique(manifest_, std::move(technique));
+  }
 
   Manifest manifest_;
   std::vector<PageMemory> pages_;
@@ -124,12 +130,12 @@ Result<std::unique_ptr<MemoryArtifact>> convert(const Checkpoint& checkpoint,
 Result<std::unique_ptr<MemoryArtifact>> with_tensors(PageSource& base,
                                                      std::span<const CheckpointTensor> tensors,
                                                      std::string version, std::string technique,
-                                                     const Digest& parent) {
+                                                     const std::optional<Digest>& parent) {
   auto artifact = std::make_unique<PagesInMemory>();
   Manifest& manifest = artifact->manifest_;
   manifest = base.manifest();
   manifest.version = std::move(version);
-  manifest.parent = parent;
+  if (parent) manifest.parent = parent;
   manifest.tensors.clear();
   manifest.pages.clear();
   note_technique(manifest, std::move(technique));
@@ -139,7 +145,8 @@ Result<std::unique_ptr<MemoryArtifact>> with_tensors(PageSource& base,
   for (const CheckpointTensor& tensor : tensors) {
     TRY_VOID(check_replacement(base.manifest(), tensor));
   }
-  TRY(const std::vector<TensorPlan> plans, internal::plan_tensors(tensors, Precision::kKeep));
+  TRY(const std::vector<TensorPlan> plans,
+      internal::plan_tensors(tensors, Precision::kKeep, nullptr, internal::Derived::kKept));
   for (const TensorPlan& plan : plans) {
     TRY_VOID(packer.add_tensor(plan));
   }

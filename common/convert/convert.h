@@ -61,18 +61,18 @@ Result<std::vector<float>> stored_values(const CheckpointTensor& tensor);
 class MemoryArtifact : public PageSource {
  public:
   virtual ByteView page_bytes(PageIndex index) const = 0;
-  // One more of Manifest::techniques, unless it is there.
+  // One more of Manifest::techniques, unless it is there; one of the same first word is replaced.
   virtual void note(std::string technique) = 0;
 };
 Result<std::unique_ptr<MemoryArtifact>> convert(const Checkpoint& checkpoint,
                                                 const ConvertOptions& options);
 
 // The same for any tensors, e.g. re-publishing a manifest with tuned initial states: starts from
-// `base`'s manifest and pages, adds or replaces the given f32 tensors, keeps every other page as it
-// is.
+// `base`'s manifest and pages, adds or replaces the given tensors (derived ones too), keeps every
+// other page as it is. parent: nullopt = base's.
 Result<std::unique_ptr<MemoryArtifact>> with_tensors(PageSource& base,
                                                      std::span<const CheckpointTensor> tensors,
                                                      std::string version, std::string technique,
-                                                     const Digest& parent);
+                                                     const std::optional<Digest>& parent);
 
 }  // namespace skein

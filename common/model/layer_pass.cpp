@@ -224,7 +224,11 @@ void LayerPass::channel_mix(const ChannelMix& ffn, Rows x) {
   work.h.shape(rows_, ffn.key.rows());
   multiply_then({ffn.key, work.in_k, work.h},
                 [&](std::uint32_t row, std::uint32_t first, std::uint32_t count) {
-                  relu_squared_all(work.h.row(row).subspan(first, count));
+                  const Span h = work.h.row(row).subspan(first, count);
+                  relu_squared_all(h);
+                  if (!ffn.thresholds.empty()) {
+                    silence_below(View(ffn.thresholds).subspan(first, count), h);
+                  }
                   if (codes) work.h.quantize(row, first, count);
                 });
   const std::uint64_t neurons = std::uint64_t{rows_} * work.h.width();

@@ -1,6 +1,7 @@
 #include "common/model/internal/read_layer.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "kernels/ops/activations.h"
 
@@ -18,6 +19,7 @@ struct LayerReader {
   Result<void> read(TimeMix7& mix, bool first_layer);
   Result<void> read(ChannelMix& mix);
   Result<void> read_value(ChannelMix& mix);
+  Result<void> read_thresholds(ChannelMix& mix);
   Result<LayerWeights> layer(std::uint32_t index);
 
  private:
@@ -189,6 +191,16 @@ Result<void> LayerReader::read_value(ChannelMix& mix) {
   return {};
 }
 
+Result<void> LayerReader::read_thresholds(ChannelMix& mix) {
+  const std::string name = block + std::string(kValueThresholds);
+  if (!tensors.has(name)) return {};
+  TRY(mix.thresholds, tensors.vector(name, mix.key.rows()));
+  const auto usable = [](float threshold) { return threshold >= 0 && std::isfinite(threshold); };
+  if (std::ranges::all_of(mix.thresholds, usable)) return {};
+  return fail(Errc::kCorrupt, "a threshold is negative or no number", "tensor " + name,
+              "compress the model again");
+}
+
 Result<void> LayerReader::read(ChannelMix& mix) {
   const std::string key = block + "ffn.key.weight";
   TRY(mix.key, tensors.matrix(key, {Layout::kTiles, 0, config.width}));
@@ -199,6 +211,7 @@ Result<void> LayerReader::read(ChannelMix& mix) {
                 "tensor " + key, "import the checkpoint again");
   }
   TRY_VOID(read_value(mix));
+  TRY_VOID(read_thresholds(mix));
   if (config.architecture == Architecture::kRwkv7) {
     TRY(mix.x_k, vector("ffn.x_k"));
     return {};

@@ -173,6 +173,8 @@ struct ChannelMix {
   // are read; or in tiles like any other, for models whose neurons are seldom silent.
   NeuronMajor value;   // (neurons, width)
   Matrix dense_value;  // (width, neurons)
+  // Neurons below theirs are silent; empty: only exact zeros are (neurons).
+  std::vector<float> thresholds;
   // The gate of versions 4 to 6; empty in RWKV-7.
   std::vector<float> x_r;  // (width)
   Matrix receptance;       // (width, width)

@@ -15,6 +15,7 @@
 #include "coordinator/compress/internal/press_report.h"
 #include "coordinator/compress/internal/progress_line.h"
 #include "coordinator/compress/internal/recode.h"
+#include "coordinator/compress/internal/report_page.h"
 #include "coordinator/compress/internal/resumable_press.h"
 #include "coordinator/compress/internal/settings.h"
 #include "coordinator/compress/press.h"
@@ -190,20 +191,53 @@ Task<Result<Pressed>> press_source(Env env, Terminal& terminal, const Source& so
   co_return Pressed{std::move(*pressed), nullptr};
 }
 
+Task<Result<void>> write_json(Disk& disk, std::string path, const json::object& report) {
+  const std::string text = json::serialize(report) + "\n";
+  co_return co_await replace_file(disk, path, as_bytes(text));
+}
+
 Task<Result<void>> recode_artifact(Env env, Terminal& terminal, const MakeOptions& options,
                                    Recoding what) {
   CO_TRY(const Recoded made, co_await recode(env.disk, std::move(what)));
+  const json::object report{{"digest", made.digest.hex()},
+                            {"pages", made.pages},
+                            {"bytes_before", made.bytes_before},
+                            {"bytes", made.bytes_after}};
+  if (!options.report.empty()) {
+    CO_TRY_VOID(co_await write_json(env.disk, options.report, report));
+  }
   if (options.json) {
-    terminal.out << json::object{{"digest", made.digest.hex()},
-                                 {"pages", made.pages},
-                                 {"bytes_before", made.bytes_before},
-                                 {"bytes", made.bytes_after}}
-                 << "\n";
+    terminal.out << report << "\n";
   } else {
     terminal.out << options.out << ": " << made.bytes_after << " bytes (from " << made.bytes_before
                  << "), " << made.pages << " pages, " << made.digest.short_hex() << "\n";
   }
   co_return Result<void>{};
+}
+
+// The artifact's file.
+Task<Result<Written>> write_made(Env env, const MakeOptions& options, PressResult& pressed,
+                                 std::optional<SigningKey> key, PageCoding coding) {
+  Written written;
+  CO_TRY(written.digest,
+         co_await write_artifact(env.disk, options.out, *pressed.artifact, key, coding));
+  CO_TRY(const auto file, env.disk.map(options.out));
+  written.file_bytes = file->bytes().size();
+  if (coding == PageCoding::kCoded) {
+    pressed.techniques.push_back(coding_report(pressed, written.file_bytes));
+  }
+  co_return written;
+}
+
+// What it cost, as JSON and beside it as a page.
+Task<Result<void>> write_reports(Disk& disk, const MakeOptions& options, const PressResult& pressed,
+                                 const Written& written) {
+  if (options.report.empty()) co_return Result<void>{};
+  const json::object report = describe(pressed, written);
+  CO_TRY_VOID(co_await write_json(disk, options.report, report));
+  const std::string path = page_path(options.report);
+  const std::string page = report_page(pressed, written);
+  co_return co_await replace_file(disk, path, as_bytes(page));
 }
 
 Task<Result<void>> make_artifact(Env env, Terminal& terminal,
@@ -222,23 +256,19 @@ Task<Result<void>> make_artifact(Env env, Terminal& terminal,
     co_return co_await recode_artifact(env, terminal, *options, std::move(what));
   }
   CO_TRY(const Source source, co_await open_source(env, *options));
-  CO_TRY(const Pressed made, co_await press_source(env, terminal, source, *options, plan));
-  const PressResult& pressed = made.result;
-  CO_TRY(const Digest digest,
-         co_await write_artifact(env.disk, options->out, *pressed.artifact, key, coding));
+  CO_TRY(Pressed made, co_await press_source(env, terminal, source, *options, plan));
+  PressResult& pressed = made.result;
+  CO_TRY(Written written, co_await write_made(env, *options, pressed, key, coding));
   if (made.journal) CO_TRY_VOID(co_await made.journal->remove());
-  const double seconds = std::chrono::duration<double>(env.clock.now() - began).count();
-  const json::object report = describe(pressed, digest, seconds);
-  if (!options->report.empty()) {
-    const std::string text = json::serialize(report) + "\n";
-    CO_TRY_VOID(co_await replace_file(env.disk, options->report, as_bytes(text)));
-  }
+  written.seconds = std::chrono::duration<double>(env.clock.now() - began).count();
+  CO_TRY_VOID(co_await write_reports(env.disk, *options, pressed, written));
+  const json::object report = describe(pressed, written);
   if (options->json) {
     terminal.out << report << "\n";
   } else {
     terminal.out << options->out << ": " << report.at("bytes") << " bytes of weights (from "
                  << report.at("bytes_before") << "), " << report.at("pages") << " pages, "
-                 << digest.short_hex() << "\n"
+                 << written.digest.short_hex() << "\n"
                  << summary_of(pressed);
   }
   co_return Result<void>{};
@@ -281,6 +311,25 @@ CLI::App* add_maker(CLI::App& tool, Command& chosen, const char* name, const cha
   return command;
 }
 
+constexpr const char* kTechniquesHelp =
+    R"(Techniques, in the order in which they are applied, and their settings:
+  sparsity      neurons in a new order; on the finished model which are silent, which will fire
+                sparsity.order=hot or off; sparsity.cett=0 to 0.5 (thresholds of neurons)
+                sparsity.predictor=off, or previous, sign, sketch, key, mlp joined by +
+  prune         neurons of the channel mix removed for good
+                prune.ratio=0.05; prune.score=newton, lorap or frequency
+                prune.compensate=on or off; prune.guard=0.1
+  lowrank       matrices of time mixing told by two thin ones
+                lowrank.method=whitened, awsvd or svd; lowrank.targets=r,k,v,g,o
+                lowrank.factor=8 (rank = width / factor) or lowrank.ratio=SHARE that goes
+                lowrank.compensate=RANK: factors of what rounding missed
+  quantize      quantize.format=q8, q6, q5 or q4; quantize.method=nearest or gptq
+                quantize.damping=0.01; sensitivity.ids=4096 (of a budget)
+  entropy       pages of the file coded, every bit kept; alone: those of an artifact
+                entropy.pages=coded or plain
+  calibration.ids=16384   how much text is learned from
+--plan prints what would be done.)";
+
 void add_compress(CLI::App& tool, Command& chosen) {
   auto options = std::make_shared<MakeOptions>();
   CompressionRequest& request = options->compression.emplace();
@@ -298,20 +347,17 @@ void add_compress(CLI::App& tool, Command& chosen) {
                       "measure the loss on this text; none: on what calibration did not see");
   command
       ->add_option("--set", request.settings,
-                   "technique.key=value, any number of times: quantize.format=q8, q6, q5 or q4; "
-                   "quantize.method=nearest or gptq; quantize.damping; calibration.ids; "
-                   "sensitivity.ids; entropy.pages=plain or coded; prune.score=newton, lorap or "
-                   "frequency; prune.ratio; prune.compensate=on or off; prune.guard; "
-                   "lowrank.method=whitened, awsvd or svd; lowrank.targets=r,k,v,g,o; "
-                   "lowrank.factor; lowrank.ratio; lowrank.compensate=RANK of what rounding missed")
+                   "technique.key=value, any number of times; the settings are below")
       ->allow_extra_args(false);
   command
       ->add_option("--only", request.only,
-                   "only these techniques: prune, lowrank, quantize, entropy (alone: an artifact's "
-                   "pages are coded, every bit kept)")
+                   "only these techniques, joined by commas: prune, lowrank, quantize, sparsity, "
+                   "entropy; none: quantize, and those of which something is set")
       ->delimiter(',');
   command->add_flag("--plan", options->plan_only, "print what would be done, and do nothing");
-  command->add_option("--report", options->report, "write what it cost as JSON");
+  command->add_option("--report", options->report,
+                      "write what it cost as JSON, and as a page beside it (FILE.html)");
+  command->footer(kTechniquesHelp);
 }
 
 }  // namespace

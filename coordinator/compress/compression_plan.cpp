@@ -37,54 +37,116 @@ Result<void> apply_preset(CompressionPlan& plan, const std::string& name) {
   return {};
 }
 
+std::string text_of(double number, int digits) {
+  std::ostringstream out;
+  out << std::fixed << std::setprecision(digits) << number;
+  return out.str();
+}
+
+constexpr std::string_view kTechniques[] = {"prune", "lowrank", "quantize", "sparsity", "entropy"};
+
 // Which techniques are applied: those named, or quantize and whatever has a setting.
 struct Chosen {
   bool prune = false;
   bool low_rank = false;
   bool quantize = true;
+  bool sparsity = false;
+  bool entropy = false;
+  bool changes_weights() const { return prune || low_rank || quantize || sparsity; }
 };
 
-Result<Chosen> choose_techniques(const CompressionRequest& request, const PressSettings& settings) {
-  const bool prunes = settings.structure.prunes();
-  const bool factors = settings.structure.factors();
-  if (request.only.empty()) return Chosen{.prune = prunes, .low_rank = factors};
-  Chosen chosen{.quantize = false};
-  for (const std::string& technique : request.only) {
-    if (technique == "prune") {
-      chosen.prune = true;
-    } else if (technique == "lowrank") {
-      chosen.low_rank = true;
-    } else if (technique == "quantize") {
-      chosen.quantize = true;
-    } else if (technique != "entropy") {
-      return fail(Errc::kUsage, "there is no technique '" + technique.substr(0, 64) + "'", "--only",
-                  "the techniques are prune, lowrank, quantize, entropy");
-    }
-  }
-  const auto left_out = [](std::string_view what, std::string_view technique) {
-    return contradiction(
-        std::string(what) + " is asked for, and --only leaves out " + std::string(technique),
-        "--only", "add " + std::string(technique) + " to --only, or leave it out");
+bool has_budget(const CompressionRequest& request) {
+  return request.bits_per_weight || request.memory_budget || !request.preset.empty();
+}
+
+// What belongs to a technique that --only leaves out is a contradiction.
+Result<void> check_left_out(const Chosen& chosen, const CompressionRequest& request,
+                            const PressSettings& settings) {
+  const bool formats =
+      settings.format || settings.rounding || settings.damping || has_budget(request);
+  struct Asked {
+    bool asked = false;
+    bool chosen = false;
+    std::string_view what;
+    std::string_view technique;
   };
-  if (prunes && !chosen.prune) return left_out("a setting of prune", "prune");
-  if (factors && !chosen.low_rank) return left_out("a setting of lowrank", "lowrank");
-  const bool formats = settings.format || settings.rounding || settings.damping ||
-                       request.bits_per_weight || request.memory_budget || !request.preset.empty();
-  if (formats && !chosen.quantize) return left_out("a format or a budget", "quantize");
-  if (settings.structure.residual_rank && !chosen.quantize) {
-    return left_out("making good what rounding missed", "quantize");
+  const Asked all[] = {
+      {settings.structure.prunes(), chosen.prune, "a setting of prune", "prune"},
+      {settings.structure.factors(), chosen.low_rank, "a setting of lowrank", "lowrank"},
+      {formats, chosen.quantize, "a format or a budget", "quantize"},
+      {settings.structure.residual_rank.has_value(), chosen.quantize,
+       "making good what rounding missed", "quantize"},
+      {settings.sparsity.any(), chosen.sparsity, "a setting of sparsity", "sparsity"},
+      {settings.coded_pages.value_or(false), chosen.entropy, "coding of pages", "entropy"}};
+  for (const Asked& each : all) {
+    if (!each.asked || each.chosen) continue;
+    const std::string technique(each.technique);
+    return contradiction(
+        std::string(each.what) + " is asked for, and --only leaves out " + technique, "--only",
+        "add " + technique + " to --only, or leave it out");
   }
+  return {};
+}
+
+Result<Chosen> choose_techniques(const CompressionRequest& request, const PressSettings& settings) {
+  if (request.only.empty()) {
+    return Chosen{.prune = settings.structure.prunes(),
+                  .low_rank = settings.structure.factors(),
+                  .sparsity = settings.sparsity.any(),
+                  .entropy = settings.coded_pages.value_or(false)};
+  }
+  for (const std::string& technique : request.only) {
+    if (std::ranges::find(kTechniques, technique) != std::end(kTechniques)) continue;
+    std::string names;
+    for (const std::string_view name : kTechniques) {
+      names += (names.empty() ? "" : ", ") + std::string(name);
+    }
+    return fail(Errc::kUsage, "there is no technique '" + technique.substr(0, 64) + "'", "--only",
+                "the techniques are " + names);
+  }
+  const auto named = [&](std::string_view technique) {
+    return std::ranges::find(request.only, technique) != request.only.end();
+  };
+  const Chosen chosen{.prune = named("prune"),
+                      .low_rank = named("lowrank"),
+                      .quantize = named("quantize"),
+                      .sparsity = named("sparsity"),
+                      .entropy = named("entropy")};
+  TRY_VOID(check_left_out(chosen, request, settings));
   return chosen;
 }
 
 Result<void> check_structure(const CompressionRequest& request, const PressSettings& settings) {
   TRY_VOID(settings.structure.check());
-  const bool budget = request.bits_per_weight || request.memory_budget || !request.preset.empty();
-  if (settings.structure.residual_rank && budget) {
+  if (settings.structure.residual_rank && has_budget(request)) {
     return contradiction("factors of what rounding missed come after the budget is spent",
                          "--set lowrank.compensate", "leave it out, or the budget");
   }
   return {};
+}
+
+// Named alone it orders neurons and foresees them by sketches; else what was set of it.
+SparsityPlan sparsity_plan(const CompressionRequest& request, const SparsitySettings& settings) {
+  SparsityPlan plan;
+  if (std::ranges::find(request.only, "sparsity") != request.only.end()) {
+    plan = {.order = true, .predictor = {ScoreKind::kSketch}};
+  }
+  plan.cett = settings.cett.value_or(plan.cett);
+  plan.order = settings.order.value_or(plan.order);
+  plan.predictor = settings.predictor.value_or(plan.predictor);
+  return plan;
+}
+
+void add_sparsity_steps(const SparsityPlan& plan, std::vector<std::string>& steps) {
+  if (plan.cett > 0) {
+    steps.push_back("sparsity: thresholds of neurons, CETT at most " + text_of(plan.cett, 3));
+  }
+  if (plan.predictor.empty()) return;
+  std::string kinds;
+  for (const ScoreKind kind : plan.predictor) {
+    kinds += (kinds.empty() ? "" : "+") + std::string(name_of(kind));
+  }
+  steps.push_back("sparsity: a predictor of the neurons that fire: " + kinds);
 }
 
 Result<void> check_budgets(const CompressionRequest& request, const PressSettings& settings) {
@@ -118,7 +180,7 @@ Result<void> check_calibration(const CompressionPlan& plan, const PressSettings&
     return contradiction("rounding to the nearest has no damping", "--set quantize.damping",
                          "add --set quantize.method=gptq");
   }
-  if (plan.calibrates()) return {};
+  if (plan.calibrates() || plan.sparsity.any()) return {};
   if (!plan.calibration.empty()) {
     return contradiction("rounding every matrix to the nearest learns nothing from a text",
                          "--calibration", "leave out quantize.method=nearest, or the text");
@@ -130,31 +192,13 @@ Result<void> check_calibration(const CompressionPlan& plan, const PressSettings&
   return {};
 }
 
-// Coding pages keeps every bit, so it goes with nothing that changes one.
-Result<void> decide_pages(CompressionPlan& plan, const CompressionRequest& request,
-                          const PressSettings& settings) {
-  const bool quantize = std::ranges::count(request.only, "quantize") > 0;
-  const bool entropy = std::ranges::count(request.only, "entropy") > 0;
-  plan.only_pages = entropy && !quantize;
-  plan.codes_pages = settings.coded_pages.value_or(entropy);
-  if (quantize && !entropy && plan.codes_pages) {
-    return contradiction("coded pages are the technique entropy, which is left out", "--only",
-                         "write --only quantize,entropy");
-  }
-  const bool changes = !request.preset.empty() || request.bits_per_weight ||
-                       request.memory_budget || settings.format || settings.rounding ||
-                       !request.calibration.empty() || !request.held_out.empty();
-  if (plan.only_pages && changes) {
-    return contradiction("coding pages changes no weight and reads no text", "--only entropy",
-                         "leave out what quantizes, or write --only quantize,entropy");
-  }
-  return {};
-}
-
-std::string text_of(double number, int digits) {
-  std::ostringstream out;
-  out << std::fixed << std::setprecision(digits) << number;
-  return out.str();
+// Coding pages keeps every bit, so alone it goes with nothing that changes one.
+Result<void> check_pages_alone(const CompressionRequest& request, const PressSettings& settings) {
+  const bool reads = !request.calibration.empty() || !request.held_out.empty() ||
+                     settings.calibration_ids || settings.sensitivity_ids;
+  if (!reads) return {};
+  return contradiction("coding pages changes no weight and reads no text", "--only entropy",
+                       "leave out the texts, or write --only quantize,entropy");
 }
 
 std::string short_text(double number) {
@@ -223,10 +267,11 @@ std::vector<std::string> CompressionPlan::steps() const {
   if (only_pages) {
     return {codes_pages ? "pages: coded, every bit kept" : "pages: plain, every bit kept"};
   }
-  if (calibrates()) {
+  if (calibrates() || sparsity.any()) {
     steps.push_back("calibrate: " + std::to_string(calibration_ids) + " ids " +
                     (calibration.empty() ? "sampled from the model" : "of " + calibration));
   }
+  if (sparsity.order) steps.emplace_back("sparsity: neurons in a new order, hot ones first");
   if (prune) steps.push_back(prune_text(*prune));
   if (low_rank && !low_rank->compensate) steps.push_back(low_rank_text(*low_rank));
   if (allocates()) {
@@ -240,9 +285,12 @@ std::vector<std::string> CompressionPlan::steps() const {
     steps.push_back(has_feedback()
                         ? "quantize: error feedback (gptq), damping " + text_of(damping, 4)
                         : "quantize: to the nearest");
+  } else if (!restructures()) {
+    steps.emplace_back("formats: every tensor as it is");
   }
   if (low_rank && low_rank->compensate) steps.push_back(low_rank_text(*low_rank));
-  if (calibrates() || !held_out.empty()) {
+  add_sparsity_steps(sparsity, steps);
+  if (calibrates() || sparsity.any() || !held_out.empty()) {
     steps.push_back("measure: perplexity before and after on " +
                     (held_out.empty() ? "ids that calibration did not see" : held_out));
   }
@@ -264,8 +312,15 @@ Result<CompressionPlan> CompressionPlan::make(const CompressionRequest& request)
   plan.memory_budget = request.memory_budget;
   plan.calibration = request.calibration;
   plan.held_out = request.held_out;
+  if (chosen.sparsity) plan.sparsity = sparsity_plan(request, settings.sparsity);
+  plan.codes_pages = settings.coded_pages.value_or(chosen.entropy);
+  plan.only_pages = chosen.entropy && !chosen.changes_weights();
+  if (plan.only_pages) {
+    TRY_VOID(check_pages_alone(request, settings));
+    return plan;
+  }
   // A text is given to be learned from.
-  const bool learns = plan.allocates() || !plan.calibration.empty();
+  const bool learns = chosen.quantize && (plan.allocates() || !plan.calibration.empty());
   plan.rounding = settings.rounding.value_or(learns ? Rounding::kErrorFeedback  //
                                                     : Rounding::kNearest);
   plan.format = settings.format.value_or(plan.format);
@@ -274,7 +329,6 @@ Result<CompressionPlan> CompressionPlan::make(const CompressionRequest& request)
   plan.sensitivity_ids =
       std::min(settings.sensitivity_ids.value_or(plan.sensitivity_ids), plan.calibration_ids);
   TRY_VOID(check_calibration(plan, settings));
-  TRY_VOID(decide_pages(plan, request, settings));
   return plan;
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "common/base/result.h"
+#include "common/predict/neuron_predictor.h"
 #include "coordinator/compress/structure_plan.h"
 #include "kernels/ops/format.h"
 
@@ -29,13 +30,23 @@ enum class Counted : unsigned char {
   kResident,  // all but the embedding, of which only the rows in use are in memory
 };
 
+// The technique `sparsity`: which zeros of the channel mix are used, and how they are foreseen.
+struct SparsityPlan {
+  double cett = 0;                   // budget of thresholds; 0: only exact zeros
+  bool order = false;                // hot neurons first
+  std::vector<ScoreKind> predictor;  // empty: none
+  bool any() const { return cett > 0 || order || !predictor.empty(); }
+};
+
 struct CompressionPlan {
   enum class Rounding : unsigned char { kNearest, kErrorFeedback };
 
+  // In this order; the neurons' order of `sparsity` before all, its thresholds and predictors after
+  // quantizing, the coding of pages last.
   std::string preset;
-  std::optional<PrunePlan> prune;       // first
-  std::optional<LowRankPlan> low_rank;  // then; what rounding missed: with quantizing
-  bool quantizes = true;                // last
+  std::optional<PrunePlan> prune;
+  std::optional<LowRankPlan> low_rank;  // what rounding missed: with quantizing
+  bool quantizes = true;                // false: every matrix is kept as it is
   Rounding rounding = Rounding::kNearest;
   Format format = Format::kQ8;  // of every matrix, unless the sensitivities choose
   double damping = 0.01;        // of error feedback
@@ -50,6 +61,8 @@ struct CompressionPlan {
   std::string calibration;
   std::string held_out;
   std::uint32_t held_out_ids = 16384;
+
+  SparsityPlan sparsity;
 
   bool codes_pages = false;  // the file's pages are entropy-coded
   bool only_pages = false;   // of an artifact that is there; nothing else happens

@@ -12,6 +12,7 @@
 #include "coordinator/compress/internal/planned_encoder.h"
 #include "coordinator/compress/internal/restructure.h"
 #include "coordinator/compress/internal/sensitivity.h"
+#include "coordinator/compress/internal/sparsity_stage.h"
 
 namespace skein {
 namespace {
@@ -165,7 +166,7 @@ void Pressing::cut_text() {
 Result<void> Pressing::gather_text() {
   held_out_.assign(input_.held_out.begin(), input_.held_out.end());
   if (!plan_.calibrates()) return {};
-  if (!plan_.calibration.empty()) {
+  if (!plan_.calibration.empty() || !input_.text.empty()) {
     if (input_.text.size() < kFewestTextIds) {
       return fail(Errc::kUsage,
                   "the calibration text has " + std::to_string(input_.text.size()) +
@@ -344,15 +345,22 @@ Result<double> Pressing::perplexity(const Model& model, double from) {
 
 Result<void> Pressing::measure_before() {
   if (held_out_.empty()) return {};
-  TRY(before_, perplexity(*now_.model, 0));
+  before_ = input_.perplexity_before;
+  if (!before_) {
+    TRY(before_, perplexity(*now_.model, 0));
+  }
   return {};
 }
 
 Result<void> Pressing::measure() {
   if (held_out_.empty()) return {};
   MeasuredLoss loss{.ids = held_out_.size(), .perplexity_before = *before_};
-  TRY(const auto pressed, Model::open(*result_.artifact));
-  TRY(loss.perplexity_after, perplexity(*pressed, 0.9));
+  if (!plan_.quantizes && !result_.techniques.empty()) {  // the last one's model is the artifact
+    loss.perplexity_after = *result_.techniques.back().perplexity_after;
+  } else {
+    TRY(const auto pressed, Model::open(*result_.artifact));
+    TRY(loss.perplexity_after, perplexity(*pressed, 0.9));
+  }
   result_.measured = loss;
   report_quantizing();
   std::ostringstream note;
@@ -389,7 +397,13 @@ Result<PressResult> press(const Checkpoint& checkpoint, const ConvertOptions& op
 }
 
 Result<PressResult> press(const PressInput& input, const CompressionPlan& plan) {
-  return Pressing(input, plan).run();
+  if (!plan.quantizes && input.pages != nullptr && holds_codes(*input.pages)) {
+    return fail(Errc::kUsage,
+                "the model's matrices are quantized, and without quantize they would become f32",
+                "--only", "add quantize to it, or start from the checkpoint");
+  }
+  const auto others = [&](const PressInput& what) { return Pressing(what, plan).run(); };
+  return plan.sparsity.any() ? press_sparse(input, plan, others) : others(input);
 }
 
 }  // namespace skein

@@ -13,6 +13,7 @@
 #include "common/convert/convert.h"
 #include "common/model/model.h"
 #include "coordinator/compress/compression_plan.h"
+#include "coordinator/compress/sparsity_report.h"
 
 namespace skein {
 
@@ -65,6 +66,7 @@ struct PressResult {
   std::string calibration;  // what was calibrated on; "" = nothing
   std::optional<double> predicted_loss;
   std::optional<MeasuredLoss> measured;
+  std::optional<SparsityReport> sparsity;
   std::optional<bool> budget_met;  // of a plan with a budget of loss: whether the measured one is
 };
 
@@ -90,6 +92,7 @@ struct PressInput {
   // its own; nullptr: they are made.
   PageSource* pages = nullptr;
   FinishedWork* finished = nullptr;  // of this input and plan; nullptr: nothing is kept
+  std::optional<double> perplexity_before = {};  // where it is known already
   // share of the work done, and what is being done; called now and then on the calling thread.
   std::function<void(double share, std::string_view what)> progress = {};
 };
@@ -106,7 +109,7 @@ Result<Buffer> vocabulary_of(PageSource& pages);
 // To one precision, rounded to the nearest: what `skein import` does.
 Result<PressResult> press(const Checkpoint& checkpoint, const ConvertOptions& options);
 // As planned. Errc::kOutOfRoom: a budget that cannot be met, and the smallest that can.
-// Errc::kUsage: too little text.
+// Errc::kUsage: too little text, or quantized matrices that the plan would make floats again.
 Result<PressResult> press(const PressInput& input, const CompressionPlan& plan);
 
 }  // namespace skein

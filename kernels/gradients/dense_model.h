@@ -39,6 +39,7 @@ struct DenseLayer {
   Dense<Real> shift_channel;          // (1, width): ffn.x_k
   Dense<Real> channel_key;            // (neurons, width): ffn_width of them at most
   Dense<Real> channel_value;          // (neurons, width): neuron-major, the transpose of ffn.value
+  Dense<Real> thresholds;             // (1, neurons): values below are silent; empty: none
 };
 
 template <class Real>

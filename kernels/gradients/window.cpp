@@ -52,6 +52,7 @@ void check_layer(const DenseModel<Real>& model, std::size_t index) {
   CHECK(layer.channel_key.rows <= model.ffn_width);
   check_shape(layer.channel_key, layer.channel_key.rows, width);
   check_shape(layer.channel_value, layer.channel_key.rows, width);
+  if (!layer.thresholds.values.empty()) check_shape(layer.thresholds, 1, layer.channel_key.rows);
 }
 
 }  // namespace

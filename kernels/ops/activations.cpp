@@ -16,6 +16,10 @@ void silu_all(std::span<float> x) { current_kernels().silu_all(x.data(), x.size(
 void relu_squared_all(std::span<float> x) {
   current_kernels().relu_squared_all(x.data(), x.size());
 }
+void silence_below(std::span<const float> thresholds, std::span<float> x) {
+  CHECK(thresholds.size() == x.size());
+  for (std::size_t i = 0; i < x.size(); ++i) x[i] = x[i] < thresholds[i] ? 0.0F : x[i];
+}
 void decay_all(std::span<float> x) { current_kernels().decay_all(x.data(), x.size()); }
 void exp_decay_all(std::span<float> x) { current_kernels().exp_decay_all(x.data(), x.size()); }
 

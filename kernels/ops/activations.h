@@ -15,6 +15,9 @@ void tanh_all(std::span<float> x);
 void sigmoid_all(std::span<float> x);
 void relu_squared_all(std::span<float> x);  // max(x, 0)^2: the exact zeros of the channel mix
 
+// Values below their threshold become 0; a NaN stays.
+void silence_below(std::span<const float> thresholds, std::span<float> x);
+
 void silu_all(std::span<float> x);  // x * sigmoid(x)
 
 // The RWKV-7 decay of each channel: exp(-exp(-0.5) * sigmoid(x)), in place.

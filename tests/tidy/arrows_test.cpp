@@ -28,6 +28,7 @@ const std::map<std::string, Rooms>& allowed() {
       {"common/artifact",
        {"common/base", "common/env", "common/crypto", "common/coding", "kernels", "schemas"}},
       {"common/model", {"common/base", "common/artifact", "common/crypto", "kernels"}},
+      {"common/predict", {"common/base", "common/artifact", "kernels"}},
       {"common/convert",
        {"common/base", "common/checkpoint", "common/artifact", "common/crypto", "kernels"}},
       {"common/delta", {"common/base", "common/artifact", "common/crypto", "kernels"}},

@@ -165,11 +165,12 @@ Result<TensorPlan> plan_tensor(const CheckpointTensor& tensor, Precision precisi
 }
 
 Result<std::vector<TensorPlan>> plan_tensors(std::span<const CheckpointTensor> tensors,
-                                             Precision precision, MatrixEncoder* encoder) {
+                                             Precision precision, MatrixEncoder* encoder,
+                                             Derived derived) {
   std::vector<TensorPlan> plans;
   plans.reserve(tensors.size());
   for (const CheckpointTensor& tensor : tensors) {
-    if (is_derived(tensor.name)) continue;  // made anew from what it is derived from
+    if (derived == Derived::kLeftOut && is_derived(tensor.name)) continue;
     TRY(const TensorPlan plan, plan_tensor(tensor, precision, encoder));
     plans.push_back(plan);
   }

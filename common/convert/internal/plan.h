@@ -35,9 +35,12 @@ Format format_of(Precision precision);
 // Errc::kUnsupported names a tensor whose rows or tiles are larger than a page.
 Result<TensorPlan> plan_tensor(const CheckpointTensor& tensor, Precision precision,
                                MatrixEncoder* encoder = nullptr);
-// All but derived ones, in order of first use; the same for the same tensors in any order.
+// In order of first use; the same for the same tensors in any order. Derived ones are left out
+// (they are made anew) or kept.
+enum class Derived : std::uint8_t { kLeftOut, kKept };
 Result<std::vector<TensorPlan>> plan_tensors(std::span<const CheckpointTensor> tensors,
-                                             Precision precision, MatrixEncoder* encoder = nullptr);
+                                             Precision precision, MatrixEncoder* encoder = nullptr,
+                                             Derived derived = Derived::kLeftOut);
 
 // Rows [first, first + count) of the stored matrix, in their stored form. out.size() ==
 // stored_bytes(format, layout, count, cols); for kTiles `first` is a multiple of 16. Packed tensors

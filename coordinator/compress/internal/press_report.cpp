@@ -58,7 +58,69 @@ void describe_techniques(const PressResult& pressed, json::object& out) {
   if (!factored.empty()) out["factored"] = std::move(factored);
 }
 
-// Everything that is stored of tensors, what is derived from them too: as `skein inspect` counts.
+json::object describe(const PredictorQuality& quality) {
+  return {{"recall", quality.recall},
+          {"precision", quality.precision},
+          {"energy_recall", quality.energy}};
+}
+
+json::object describe(const SparsityReport& sparsity) {
+  json::array layers;
+  for (const LayerSparsity& layer : sparsity.layers) {
+    json::object out{{"zero_rate_before", layer.zero_rate_before},
+                     {"zero_rate", layer.zero_rate},
+                     {"cett", layer.tail_truncation},
+                     {"hot_quarter_share", layer.hot_quarter},
+                     {"value_bytes_per_token", layer.value_bytes},
+                     {"value_blocks_per_token_before", layer.blocks_touched_before},
+                     {"value_blocks_per_token", layer.blocks_touched},
+                     {"value_blocks", layer.blocks}};
+    if (!sparsity.predictor.empty()) {
+      out["predictor"] = describe(layer.all);
+      out["predictor_cold_half"] = describe(layer.cold);
+    }
+    layers.push_back(std::move(out));
+  }
+  json::object out{{"cett", sparsity.cett}, {"ordered", sparsity.ordered}};
+  if (!sparsity.predictor.empty()) {
+    out["predictor"] = sparsity.predictor;
+    out["predictor_bytes"] = sparsity.predictor_bytes;
+  }
+  out["layers"] = std::move(layers);
+  return out;
+}
+
+// Means over layers.
+std::string summary_of(const SparsityReport& sparsity) {
+  LayerSparsity mean;
+  const auto count = static_cast<double>(sparsity.layers.size());
+  for (const LayerSparsity& layer : sparsity.layers) {
+    mean.zero_rate_before += layer.zero_rate_before / count;
+    mean.zero_rate += layer.zero_rate / count;
+    mean.value_bytes += layer.value_bytes;
+    mean.blocks_touched_before += layer.blocks_touched_before;
+    mean.blocks_touched += layer.blocks_touched;
+    mean.blocks += layer.blocks;
+    mean.cold.recall += layer.cold.recall / count;
+    mean.cold.precision += layer.cold.precision / count;
+    mean.all.recall += layer.all.recall / count;
+    mean.all.precision += layer.all.precision / count;
+  }
+  std::ostringstream out;
+  out << std::fixed << std::setprecision(1) << "silent neurons " << mean.zero_rate_before * 100
+      << " -> " << mean.zero_rate * 100 << " %; value rows read " << mean.value_bytes
+      << " bytes a token, in " << mean.blocks_touched << " of " << mean.blocks
+      << " blocks of 4 KiB (" << mean.blocks_touched_before << " before)\n";
+  if (sparsity.predictor.empty()) return out.str();
+  out << std::setprecision(3) << "predictor " << sparsity.predictor << ", "
+      << sparsity.predictor_bytes << " bytes: recall " << mean.all.recall << " at precision "
+      << mean.all.precision << "; of the colder half " << mean.cold.recall << " at "
+      << mean.cold.precision << "\n";
+  return out.str();
+}
+
+}  // namespace
+
 double bits_per_weight(const PressResult& pressed) {
   std::uint64_t bytes = 0;
   std::uint64_t weights = 0;
@@ -69,9 +131,17 @@ double bits_per_weight(const PressResult& pressed) {
   return 8.0 * static_cast<double>(bytes) / static_cast<double>(weights);
 }
 
-}  // namespace
+TechniqueReport coding_report(const PressResult& pressed, std::uint64_t file_bytes) {
+  TechniqueReport told{.name = "entropy", .bytes_after = file_bytes};
+  for (const PageEntry& page : pressed.artifact->manifest().pages) told.bytes_before += page.bytes;
+  if (pressed.measured) {
+    told.perplexity_before = pressed.measured->perplexity_after;
+    told.perplexity_after = pressed.measured->perplexity_after;
+  }
+  return told;
+}
 
-json::object describe(const PressResult& pressed, const Digest& digest, double seconds) {
+json::object describe(const PressResult& pressed, const Written& written) {
   json::array tensors;
   std::uint64_t before = 0;
   std::uint64_t after = 0;
@@ -80,13 +150,14 @@ json::object describe(const PressResult& pressed, const Digest& digest, double s
     after += tensor.bytes_after;
     tensors.push_back(describe(tensor));
   }
-  json::object out{{"digest", digest.hex()},
+  json::object out{{"digest", written.digest.hex()},
                    {"bytes_before", before},
                    {"bytes", after},
                    {"bits_per_weight", bits_per_weight(pressed)},
+                   {"file_bytes", written.file_bytes},
                    {"pages", pressed.artifact->manifest().pages.size()},
                    {"tensors", std::move(tensors)},
-                   {"seconds", seconds}};
+                   {"seconds", written.seconds}};
   if (!pressed.calibration.empty()) out["calibration"] = pressed.calibration;
   describe_techniques(pressed, out);
   if (pressed.predicted_loss) out["predicted_loss"] = *pressed.predicted_loss;
@@ -96,6 +167,7 @@ json::object describe(const PressResult& pressed, const Digest& digest, double s
                                    {"perplexity", pressed.measured->perplexity_after},
                                    {"growth", growth(*pressed.measured)}};
   }
+  if (pressed.sparsity) out["sparsity"] = describe(*pressed.sparsity);
   if (pressed.budget_met) out["budget_met"] = *pressed.budget_met;
   return out;
 }
@@ -132,6 +204,7 @@ std::string summary_of(const PressResult& pressed) {
     }
     out << "\n";
   }
+  if (pressed.sparsity) out << summary_of(*pressed.sparsity);
   if (pressed.budget_met == false) {
     out << "the preset's loss was not reached within its bits; more bits: --bits-per-weight\n";
   }

@@ -8,11 +8,6 @@
 namespace skein {
 namespace {
 
-bool holds_codes(const PageSource& pages) {
-  return std::ranges::any_of(pages.manifest().tensors,
-                             [](const TensorEntry& tensor) { return is_quantized(tensor.format); });
-}
-
 // The model before and after, and what both cost.
 Result<void> replace(RunningModel& now, std::string name, const Checkpoint& changed,
                      const RestructureOptions& options, PressResult& result) {
@@ -32,6 +27,11 @@ Result<void> replace(RunningModel& now, std::string name, const Checkpoint& chan
 }
 
 }  // namespace
+
+bool holds_codes(const PageSource& pages) {
+  return std::ranges::any_of(pages.manifest().tensors,
+                             [](const TensorEntry& tensor) { return is_quantized(tensor.format); });
+}
 
 Result<RunningModel> RunningModel::open(const Checkpoint& checkpoint, PageSource* pages) {
   RunningModel out{

@@ -21,6 +21,9 @@ struct RunningModel {
   std::uint64_t bytes() const;  // of all tensors
 };
 
+// Whether any tensor is quantized.
+bool holds_codes(const PageSource& pages);
+
 struct RestructureOptions {
   const CompressionPlan& plan;
   const CalibrationText& text;

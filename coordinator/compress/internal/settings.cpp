@@ -1,5 +1,6 @@
 #include "coordinator/compress/internal/settings.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <set>
@@ -7,6 +8,7 @@
 namespace skein {
 namespace {
 
+constexpr double kMostCett = 0.5;
 constexpr std::size_t kMostQuoted = 64;  // characters of a wrong word that a message repeats
 
 tl::unexpected<Error> not_a(std::string_view what, std::string_view value, std::string_view setting,
@@ -69,14 +71,52 @@ Result<void> set_pages(PressSettings& settings, std::string_view value) {
   return not_a("a way of writing pages", value, "entropy.pages", "use coded or plain");
 }
 
+Result<void> set_cett(PressSettings& settings, std::string_view value) {
+  settings.sparsity.cett = number_of<double>(value);
+  const auto& cett = settings.sparsity.cett;
+  if (cett && *cett >= 0 && *cett <= kMostCett) return {};
+  return not_a("a share of the channel mix", value, "sparsity.cett", "use 0 to 0.5");
+}
+
+Result<void> set_order(PressSettings& settings, std::string_view value) {
+  if (value == "hot") settings.sparsity.order = true;
+  if (value == "off") settings.sparsity.order = false;
+  if (settings.sparsity.order) return {};
+  return not_a("an order of neurons", value, "sparsity.order", "use hot or off");
+}
+
+Result<void> set_predictor(PressSettings& settings, std::string_view value) {
+  std::vector<ScoreKind> kinds;
+  for (std::string_view rest = value; value != "off" && !rest.empty();) {
+    const std::string_view name = rest.substr(0, rest.find('+'));
+    rest.remove_prefix(std::min(rest.size(), name.size() + 1));
+    const auto kind =
+        std::ranges::find(kScoreKinds, name, [](ScoreKind each) { return name_of(each); });
+    const bool twice =
+        kind != std::end(kScoreKinds) && std::ranges::find(kinds, *kind) != kinds.end();
+    if (kind == std::end(kScoreKinds) || twice) {
+      return not_a("a kind of score, or is named twice", name, "sparsity.predictor",
+                   "use off, or previous, sign, sketch, key and mlp joined by +");
+    }
+    kinds.push_back(*kind);
+  }
+  settings.sparsity.predictor = std::move(kinds);
+  return {};
+}
+
 struct Known {
   std::string_view name;
   Result<void> (*set)(PressSettings&, std::string_view);
 };
-constexpr std::array kKnown = {
-    Known{"quantize.format", set_format},          Known{"quantize.method", set_method},
-    Known{"quantize.damping", set_damping},        Known{"calibration.ids", set_calibration_ids},
-    Known{"sensitivity.ids", set_sensitivity_ids}, Known{"entropy.pages", set_pages}};
+constexpr std::array kKnown = {Known{"quantize.format", set_format},
+                               Known{"quantize.method", set_method},
+                               Known{"quantize.damping", set_damping},
+                               Known{"calibration.ids", set_calibration_ids},
+                               Known{"sensitivity.ids", set_sensitivity_ids},
+                               Known{"entropy.pages", set_pages},
+                               Known{"sparsity.cett", set_cett},
+                               Known{"sparsity.order", set_order},
+                               Known{"sparsity.predictor", set_predictor}};
 
 Result<void> apply(PressSettings& settings, std::string_view name, std::string_view value) {
   if (is_structure_setting(name)) return set_structure(settings.structure, name, value);

@@ -11,6 +11,13 @@
 
 namespace skein {
 
+struct SparsitySettings {
+  std::optional<double> cett;                       // sparsity.cett, 0 to 0.5
+  std::optional<bool> order;                        // sparsity.order: hot or off
+  std::optional<std::vector<ScoreKind>> predictor;  // sparsity.predictor: off, or kinds joined by +
+  bool any() const { return cett || order || predictor; }
+};
+
 // What was set; nothing where it was not.
 struct PressSettings {
   std::optional<Format> format;                       // quantize.format: q8, q6, q5 or q4
@@ -20,6 +27,7 @@ struct PressSettings {
   std::optional<std::uint32_t> calibration_ids;       // calibration.ids
   std::optional<std::uint32_t> sensitivity_ids;       // sensitivity.ids
   StructureSettings structure;                        // prune.*, lowrank.*
+  SparsitySettings sparsity;                          // sparsity.*
 };
 
 inline constexpr std::uint32_t kFewestIds = 512;

@@ -99,6 +99,7 @@ gradients::DenseLayer<float> layer(const LayerWeights& stored, bool first) {
   dense.channel_value = stored.ffn.dense_value.is_absent()
                             ? matrix(stored.ffn.value.rows)
                             : transposed(matrix(stored.ffn.dense_value));
+  dense.thresholds = vector(stored.ffn.thresholds);
   return dense;
 }
 

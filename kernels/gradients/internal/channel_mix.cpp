@@ -32,6 +32,18 @@ void sparse_slopes(const Grid<Real>& d_out, const Dense<Real>& w, const Grid<Rea
   }
 }
 
+// A silent neuron passes nothing on, and no slope back.
+template <class Real>
+void silence_below(const Dense<Real>& thresholds, Grid<Real>& relu) {
+  if (thresholds.values.empty()) return;
+  for (Eigen::Index t = 0; t < relu.rows(); ++t) {
+    for (Eigen::Index i = 0; i < relu.cols(); ++i) {
+      const Real threshold = thresholds.values[static_cast<std::size_t>(i)];
+      if (relu(t, i) * relu(t, i) < threshold) relu(t, i) = 0;
+    }
+  }
+}
+
 }  // namespace
 
 template <class Real>
@@ -41,6 +53,7 @@ void channel_mix_forward(const DenseLayer<Real>& layer, Grid<Real>& x, ChannelMi
   shift_forward(scratch.normed, layer.shift_channel, scratch.shifted);
   times_transposed(scratch.shifted, layer.channel_key, tape.relu);
   tape.relu = tape.relu.max(Real(0));
+  silence_below(layer.thresholds, tape.relu);
   scratch.squared = tape.relu.square();
   sparse_times(scratch.squared, layer.channel_value, scratch.product);
   x += scratch.product;

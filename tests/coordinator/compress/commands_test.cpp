@@ -125,6 +125,34 @@ TEST_F(CompressCommands, ACalibratedArtifactSaysWhatItCost) {
   EXPECT_FALSE(bench_.has("x.skein"));
 }
 
+TEST_F(CompressCommands, TheReportIsAPageTooThatFetchesNothingAndEscapesNames) {
+  run({"compress", checkpoint_,
+       "-o",       bench_.path("p.skein"),
+       "--vocab",  vocabulary_,
+       "--name",   "<script>\"&'",
+       "--set",    "calibration.ids=512",
+       "--set",    "quantize.method=gptq",
+       "--set",    "prune.ratio=0.3",
+       "--set",    "sparsity.cett=0.1",
+       "--set",    "sparsity.predictor=previous",
+       "--set",    "entropy.pages=coded",
+       "--report", bench_.path("cost.json")});
+  const std::string page(as_text(bench_.read("cost.html")));
+  EXPECT_TRUE(page.starts_with("<!doctype html>"));
+  EXPECT_TRUE(page.ends_with("</html>\n"));
+  EXPECT_TRUE(page.contains("&lt;script&gt;&quot;&amp;&#39;"));
+  for (const char* never : {"<script", "http", "url(", "nan", "inf\""}) {
+    EXPECT_FALSE(page.contains(never)) << never;
+  }
+  for (const char* told : {"Sizes", "Techniques", "Silent neurons", "Neurons", "Bits a weight",
+                           "Relative error of the outputs", "blocks.1.ffn.key.weight", "entropy"}) {
+    EXPECT_TRUE(page.contains(told)) << told;
+  }
+  const auto told = boost::json::parse(as_text(bench_.read("cost.json"))).as_object();
+  EXPECT_EQ(told.at("file_bytes").to_number<std::size_t>(), bench_.read("p.skein").size());
+  EXPECT_EQ(told.at("techniques").as_array().back().at("name").as_string(), "entropy");
+}
+
 TEST_F(CompressCommands, WhatCannotBeReadOrWrittenIsNamedAndLeavesNothing) {
   const std::string out = bench_.path("x.skein");
   const std::string large = bench_.write("large.txt", as_bytes("1 'a' 1\n65529 'b' 1\n"));

@@ -81,6 +81,16 @@ TEST(Trainer, FactorsAndLayersOfFewerNeuronsAreLearnedThroughToo) {
   expect_agreement(**model);
 }
 
+TEST(Trainer, NeuronsBelowTheirThresholdsAreSilentInLearningToo) {
+  test::MemoryPages pages = test::random_model(Format::kF32, test::small_config());
+  const std::uint32_t neurons = test::small_config().ffn_width;
+  pages.add("blocks.1." + std::string(kValueThresholds), {.cols = neurons},
+            std::vector<float>(neurons, 0.5F));
+  const auto model = Model::open(pages);
+  ASSERT_TRUE(model) << to_string(model.error());
+  expect_agreement(**model);
+}
+
 TEST(Trainer, LearnsARepetitiveText) {
   Given given(Format::kBf16);
   const std::vector<TokenId> ids = repeated({7, 21, 13, 21, 80}, 240);

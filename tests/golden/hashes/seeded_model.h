@@ -21,6 +21,7 @@ struct SeededShape {
   // Receptance (and gate) only as factors, key and output as matrix and factors; the second layer
   // has fewer neurons.
   bool factors = false;
+  bool thresholds = false;  // of neurons
 };
 
 class SeededModel {
@@ -157,6 +158,7 @@ class SeededModel {
     } else {
       matrix(ffn + "value.weight", Layout::kRows, neurons, width_);
     }
+    if (shape_.thresholds) vector(ffn + "value.thresholds", 0.2F, 0.2F, neurons);
   }
 
   SeededShape shape_;
