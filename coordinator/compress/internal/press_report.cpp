@@ -179,7 +179,8 @@ std::string summary_of(const PressResult& pressed) {
     for (const TensorReport& tensor : pressed.tensors) {
       if (is_quantized(tensor.format)) ++formats[name_of(tensor.format)];
     }
-    out << std::fixed << std::setprecision(3) << bits_per_weight(pressed) << " bits a weight:";
+    out << std::fixed << std::setprecision(3) << bits_per_weight(pressed) << " bits a weight"
+        << (formats.empty() ? "" : ":");
     for (const auto& [format, count] : formats) out << " " << count << " " << format;
     out << "; calibrated on " << pressed.calibration << "\n";
   }

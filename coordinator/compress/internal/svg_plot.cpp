@@ -63,6 +63,7 @@ std::string told(const Plot& plot, double value) {
 void open(const Plot& plot, const Axis& axis, std::ostream& out) {
   out << "<figure><figcaption>" << escaped(plot.title);
   for (const Series& series : plot.series) {
+    if (series.name.empty()) continue;
     out << " <span class=\"key\" style=\"background:" << series.colour << "\"></span>"
         << escaped(series.name);
   }
