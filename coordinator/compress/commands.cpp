@@ -259,9 +259,10 @@ void add_compress(CLI::App& tool, Command& chosen) {
       ->add_option("--set", request.settings,
                    "technique.key=value, any number of times: quantize.format=q8, q6, q5 or q4; "
                    "quantize.method=nearest or gptq; quantize.damping; calibration.ids; "
-                   "sensitivity.ids")
+                   "sensitivity.ids; entropy.bits, entropy.lambda, entropy.exponent")
       ->allow_extra_args(false);
-  command->add_option("--only", request.only, "only these techniques: quantize")->delimiter(',');
+  command->add_option("--only", request.only, "only these techniques: quantize, entropy")
+      ->delimiter(',');
   command->add_flag("--plan", options->plan_only, "print what would be done, and do nothing");
   command->add_option("--report", options->report, "write what it cost as JSON");
 }

@@ -39,14 +39,47 @@ Result<void> apply_preset(CompressionPlan& plan, const std::string& name) {
 
 Result<void> check_only(const CompressionRequest& request) {
   for (const std::string& technique : request.only) {
-    if (technique == "quantize") continue;
+    if (technique == "quantize" || technique == "entropy") continue;
     return fail(Errc::kUsage, "there is no technique '" + technique.substr(0, 64) + "'", "--only",
-                "the techniques are quantize");
+                "the techniques are quantize and entropy");
   }
   return {};
 }
 
-Result<void> check_budgets(const CompressionRequest& request, const PressSettings& settings) {
+bool names(const CompressionRequest& request, std::string_view technique) {
+  return std::ranges::find(request.only, technique) != request.only.end();
+}
+
+// None: the plan has no part of it.
+Result<std::optional<EntropyPlan>> entropy_of(const CompressionRequest& request,
+                                              const PressSettings& settings) {
+  if (!settings.entropy() && !names(request, "entropy")) return std::optional<EntropyPlan>{};
+  if (!request.only.empty() && !names(request, "entropy")) {
+    return contradiction("entropy is set and left out", "--only", "add entropy, or do not set it");
+  }
+  if (!request.preset.empty()) {
+    return contradiction("a preset is a budget of loss and bits of its own", "--preset",
+                         "leave out the preset, or entropy");
+  }
+  if (request.memory_budget) {
+    return contradiction("steps for coded bits are not chosen within bytes of memory",
+                         "--memory-budget",
+                         "give --bits-per-weight: of memory, beside entropy.bits");
+  }
+  EntropyPlan plan;
+  plan.bits = settings.entropy_bits.value_or(plan.bits);
+  plan.price = settings.entropy_price.value_or(plan.price);
+  plan.exponent = settings.entropy_exponent.value_or(plan.exponent);
+  plan.format = settings.format;
+  if (request.bits_per_weight && *request.bits_per_weight < plan.bits) {
+    return contradiction("an artifact takes no fewer bits in memory than coded",
+                         "--bits-per-weight", "give at least entropy.bits");
+  }
+  return std::optional(plan);
+}
+
+Result<void> check_budgets(const CompressionRequest& request, const PressSettings& settings,
+                           bool entropy) {
   const bool preset = !request.preset.empty();
   const bool budget = request.bits_per_weight || request.memory_budget;
   if (request.bits_per_weight && request.memory_budget) {
@@ -64,7 +97,7 @@ Result<void> check_budgets(const CompressionRequest& request, const PressSetting
   if (request.bits_per_weight && !(*request.bits_per_weight > 0)) {
     return contradiction("no artifact has so few bits", "--bits-per-weight", "give more than 0");
   }
-  if (settings.sensitivity_ids && !preset && !budget) {
+  if (settings.sensitivity_ids && !preset && !budget && !entropy) {
     return contradiction("sensitivities are measured for a budget only", "--set sensitivity.ids",
                          "give a preset or a budget, or leave this out");
   }
@@ -119,7 +152,17 @@ std::vector<std::string> CompressionPlan::steps() const {
     steps.push_back("calibrate: " + std::to_string(calibration_ids) + " ids " +
                     (calibration.empty() ? "sampled from the model" : "of " + calibration));
   }
-  if (allocates()) {
+  if (entropy) {
+    steps.push_back("sensitivity: each matrix alone at q4, over " +
+                    std::to_string(sensitivity_ids) + " ids");
+    steps.push_back("formats: " +
+                    (entropy->format ? std::string(name_of(*entropy->format)) + " for every matrix"
+                                     : "the smallest that spans a matrix's codes") +
+                    (bits_per_weight ? "; " + budget_text(*this) + " in memory" : ""));
+    steps.push_back("entropy: steps for " + text_of(entropy->bits, 3) +
+                    " bits a weight once coded; lambda " + text_of(entropy->price, 4) +
+                    ", exponent " + text_of(entropy->exponent, 2));
+  } else if (allocates()) {
     steps.push_back("sensitivity: each matrix alone at q4, over " +
                     std::to_string(sensitivity_ids) + " ids");
     steps.push_back("formats: q4, q5, q6, q8 or as it is for each matrix; " + budget_text(*this));
@@ -138,8 +181,10 @@ std::vector<std::string> CompressionPlan::steps() const {
 Result<CompressionPlan> CompressionPlan::make(const CompressionRequest& request) {
   TRY(const PressSettings settings, parse_settings(request.settings));
   TRY_VOID(check_only(request));
-  TRY_VOID(check_budgets(request, settings));
+  TRY(const std::optional<EntropyPlan> entropy, entropy_of(request, settings));
+  TRY_VOID(check_budgets(request, settings, entropy.has_value()));
   CompressionPlan plan;
+  plan.entropy = entropy;
   TRY_VOID(apply_preset(plan, request.preset));
   if (request.bits_per_weight) plan.bits_per_weight = request.bits_per_weight;
   plan.memory_budget = request.memory_budget;

@@ -28,6 +28,15 @@ enum class Counted : unsigned char {
   kResident,  // all but the embedding, of which only the rows in use are in memory
 };
 
+// Entropy-constrained quantization: steps that follow from what an error costs, codes that cost few
+// bits once they are entropy coded (internal/uniform_rounding.h).
+struct EntropyPlan {
+  double bits = 3.6;      // a weight once coded, at most; all tensors count
+  double price = 0.1155;  // of a coded bit, in squared steps; 0: the nearest code
+  double exponent = 1;    // squared steps go with the cost of an error to minus this power
+  std::optional<Format> format = {};  // that is run; none: the smallest that spans the codes
+};
+
 struct CompressionPlan {
   enum class Rounding : unsigned char { kNearest, kErrorFeedback };
 
@@ -35,6 +44,8 @@ struct CompressionPlan {
   Rounding rounding = Rounding::kNearest;
   Format format = Format::kQ8;  // of every matrix, unless the sensitivities choose
   double damping = 0.01;        // of error feedback
+
+  std::optional<EntropyPlan> entropy;
 
   // Formats chosen by sensitivity, within any of these.
   std::optional<double> bits_per_weight;
@@ -47,7 +58,7 @@ struct CompressionPlan {
   std::string held_out;
   std::uint32_t held_out_ids = 16384;
 
-  bool allocates() const { return bits_per_weight || memory_budget || most_loss; }
+  bool allocates() const { return bits_per_weight || memory_budget || most_loss || entropy; }
   bool has_feedback() const { return rounding == Rounding::kErrorFeedback; }
   bool calibrates() const { return allocates() || has_feedback(); }
   // The embedding is free under a budget of memory.

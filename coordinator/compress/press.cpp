@@ -9,6 +9,7 @@
 #include "coordinator/compress/internal/matrix_rounding.h"
 #include "coordinator/compress/internal/planned_encoder.h"
 #include "coordinator/compress/internal/sensitivity.h"
+#include "coordinator/compress/internal/step_search.h"
 
 namespace skein {
 namespace {
@@ -16,7 +17,9 @@ namespace {
 constexpr std::uint32_t kContext = 512;  // as `skein eval` has it
 constexpr std::uint64_t kSamplingSeed = 20251125;
 constexpr std::uint32_t kFewestTextIds = 512;
-constexpr int kMostAttempts = 4;  // to reach a loss after the first
+constexpr double kFirstLossStep = 2e-2;  // nats of all weights; a search begins there
+constexpr double kFarFromBits = 0.3;     // formats chosen there are chosen again
+constexpr int kMostAttempts = 4;         // to reach a loss after the first
 
 // The tensor's stored bytes, its segments one after another.
 Result<Buffer> joined(PageSource& pages, const TensorEntry& tensor) {
@@ -81,6 +84,10 @@ class Pressing {
     if (plan_.allocates()) TRY_VOID(find_choices());
     for (int attempt = 0;; ++attempt) {
       TRY_VOID(encode());
+      if (plan_.entropy) {
+        TRY(const bool again, search_steps());
+        if (again) continue;
+      }
       if (measures) TRY_VOID(measure());
       TRY(const bool again, aim_lower(attempt));
       if (!again) break;
@@ -111,6 +118,9 @@ class Pressing {
   Budget budget() const;
   Result<void> choose_formats();
   Result<bool> aim_lower(int attempt);
+  Result<bool> search_steps();
+  void choose_run_formats();
+  void note_steps(const PlannedEncoder& encoder);
   Result<void> encode();
   Result<void> measure();
   std::vector<std::string> techniques() const;
@@ -127,6 +137,10 @@ class Pressing {
   std::vector<MatrixChoices> choices_;
   std::optional<double> aim_;  // predicted loss to reach
   std::optional<Allocation> allocation_;
+  std::optional<OutputImportance> importance_;  // of a plan with entropy; so are these:
+  std::optional<StepSearch> search_;
+  std::map<std::string, Format, std::less<>> run_formats_;
+  std::map<std::string, SteppedMatrix, std::less<>> stepped_;
   std::size_t done_ = 0;  // matrices
   PressResult result_;
 };
@@ -173,6 +187,12 @@ Result<void> Pressing::gather_text() {
     held_out_.insert(held_out_.end(), text_.ids.begin() + kept, text_.ids.end());
     text_.ids.resize(static_cast<std::size_t>(kept));
   }
+  if (plan_.entropy) {
+    // All of the text tells how often ids come, not only what is calibrated on.
+    const auto ids = input_.text.empty() ? std::span<const TokenId>(text_.ids) : input_.text;
+    importance_.emplace(input_.held_out.empty() ? ids.first(ids.size() / 4 * 3) : ids,
+                        model_->config().vocab);
+  }
   result_.calibration = text_.origin + ", " + std::to_string(text_.ids.size()) + " ids";
   return {};
 }
@@ -216,9 +236,18 @@ Result<void> Pressing::find_choices() {
   options.progress = [&](std::string_view tensor) {
     report(0.05 + 0.6 * static_cast<double>(++done_) / static_cast<double>(matrices), tensor);
   };
+  if (importance_) {
+    options.importance = [&](const TensorEntry& tensor, std::span<const float> values) {
+      return importance_->of(tensor, values);
+    };
+  }
   TRY(choices_,
       measure_sensitivity(input_.checkpoint, *base_, *model_, input_.parallel, text_, options));
   count_fixed();
+  if (plan_.entropy) {
+    search_.emplace(plan_.entropy->bits, kFirstLossStep / static_cast<double>(weights_));
+    return {};
+  }
   aim_ = plan_.most_loss;
   return choose_formats();
 }
@@ -254,11 +283,53 @@ Result<bool> Pressing::aim_lower(int attempt) {
   return allocation_->formats != before.formats;
 }
 
+// Bits once coded are what was asked for, or steps are chosen anew. The first encoding, into a wide
+// format, shows what narrower ones would clip.
+Result<bool> Pressing::search_steps() {
+  std::uint64_t bytes = 0;
+  for (const TensorReport& tensor : result_.tensors) {
+    bytes += tensor.coded_bytes.value_or(tensor.bytes_after);
+  }
+  result_.coded_bits = 8.0 * static_cast<double>(bytes) / static_cast<double>(weights_);
+  const bool far = std::fabs(*result_.coded_bits - plan_.entropy->bits) > kFarFromBits;
+  if (!plan_.entropy->format && (run_formats_.empty() || far)) {
+    choose_run_formats();
+    TRY_VOID(search_->take(*result_.coded_bits));
+    search_->forget();
+    return true;
+  }
+  return search_->take(*result_.coded_bits);
+}
+
+void Pressing::choose_run_formats() {
+  std::optional<std::uint64_t> more;
+  if (const Budget most = budget(); most.most_bytes) {
+    std::uint64_t least = 0;
+    for (const MatrixChoices& matrix : choices_) least += matrix.choices.front().bytes;
+    more = *most.most_bytes - std::min(least, *most.most_bytes);
+  }
+  run_formats_ = skein::choose_run_formats(stepped_, more);
+}
+
+void Pressing::note_steps(const PlannedEncoder& encoder) {
+  stepped_ = encoder.stepped();
+  result_.predicted_loss = 0;
+  for (TensorReport& tensor : result_.tensors) {
+    const auto stepped = stepped_.find(tensor.name);
+    if (stepped == stepped_.end()) continue;
+    tensor.coded_bytes = stepped->second.size.bytes();
+    tensor.predicted_loss = tensor.alpha.value_or(0) * stepped->second.squared_error;
+    *result_.predicted_loss += *tensor.predicted_loss;
+  }
+}
+
 std::vector<std::string> Pressing::techniques() const {
   if (!plan_.calibrates()) return {std::string(name_of(plan_.format))};
   std::vector<std::string> out;
-  out.push_back(allocation_ ? "mixed" : std::string(name_of(plan_.format)));
+  out.push_back(allocation_ || !run_formats_.empty() ? "mixed"
+                                                     : std::string(name_of(plan_.format)));
   if (plan_.has_feedback()) out.push_back("gptq");
+  if (plan_.entropy) out.emplace_back("entropy");
   if (!plan_.preset.empty()) out.push_back(plan_.preset);
   return out;
 }
@@ -266,6 +337,16 @@ std::vector<std::string> Pressing::techniques() const {
 Result<void> Pressing::encode() {
   PlannedEncoder::Options options{.otherwise = plan_.format, .damping = plan_.damping};
   if (allocation_) options.formats = allocation_->formats;
+  if (plan_.entropy) {
+    options.formats = run_formats_;
+    options.otherwise = plan_.entropy->format.value_or(Format::kQ6);
+    options.feedback = plan_.has_feedback();
+    options.importance = &*importance_;
+    options.steps = {.loss_step = search_->loss_step(),
+                     .exponent = plan_.entropy->exponent,
+                     .price = plan_.entropy->price};
+    for (const MatrixChoices& matrix : choices_) options.steps->alphas[matrix.name] = matrix.alpha;
+  }
   const double from = plan_.allocates() ? 0.65 : 0.05;
   std::size_t encoded = 0;
   const auto total = static_cast<double>(input_.checkpoint.tensors.size());
@@ -273,7 +354,7 @@ Result<void> Pressing::encode() {
     report(from + (0.8 - from) * static_cast<double>(++encoded) / total, tensor);
   };
   std::optional<CalibrationPass> pass;
-  if (plan_.has_feedback()) {
+  if (plan_.has_feedback() || plan_.entropy) {
     pass.emplace(*model_, input_.parallel, text_);
     TRY_VOID(pass->begin());
   }
@@ -283,9 +364,11 @@ Result<void> Pressing::encode() {
   convert_options.techniques = techniques();
   const bool simple = !allocation_ && !plan_.has_feedback();
   convert_options.grid_id =
-      (allocation_ ? "mixed" : std::string(name_of(plan_.format))) +
-      (!allocation_ && plan_.format == Format::kQ8 ? "-g32-sym-v1" : "-g32-zero-v1") +
-      (simple ? "" : "-fitted");
+      plan_.entropy
+          ? "uniform-g32-v1"
+          : (allocation_ ? "mixed" : std::string(name_of(plan_.format))) +
+                (!allocation_ && plan_.format == Format::kQ8 ? "-g32-sym-v1" : "-g32-zero-v1") +
+                (simple ? "" : "-fitted");
   TRY(result_.artifact, convert(input_.checkpoint, convert_options));
   TRY(result_.tensors, compare(input_.checkpoint, *result_.artifact));
   for (TensorReport& tensor : result_.tensors) {
@@ -297,6 +380,7 @@ Result<void> Pressing::encode() {
       if (choice.format == tensor.format) tensor.predicted_loss = choice.loss;
     }
   }
+  if (plan_.entropy) note_steps(encoder);
   return {};
 }
 

@@ -26,6 +26,7 @@ struct TensorReport {
   std::optional<double> output_error = {};    // the same of W x over the calibration text
   std::optional<double> alpha = {};           // nats a token for each unit of squared output error
   std::optional<double> predicted_loss = {};  // nats a token
+  std::optional<std::uint64_t> coded_bytes = {};  // once entropy coded
 };
 
 // Perplexity on the held-out ids, windows of 512, as `skein eval` measures it.
@@ -40,6 +41,7 @@ struct PressResult {
   std::vector<TensorReport> tensors;
   std::string calibration;  // what was calibrated on; "" = nothing
   std::optional<double> predicted_loss;
+  std::optional<double> coded_bits;  // a weight, all tensors, once entropy coded
   std::optional<MeasuredLoss> measured;
   std::optional<bool> budget_met;  // of a plan with a budget of loss: whether the measured one is
 };

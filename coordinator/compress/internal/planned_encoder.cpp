@@ -6,6 +6,11 @@
 #include "coordinator/compress/internal/sensitivity.h"
 
 namespace skein {
+namespace {
+
+constexpr double kMostError = 0.05;  // squared, relative, that a matrix's steps are meant to make
+
+}  // namespace
 
 Format PlannedEncoder::format_of(std::string_view tensor) {
   const auto found = options_.formats.find(tensor);
@@ -25,14 +30,44 @@ Result<const InputStatistics*> PlannedEncoder::statistics_of(std::string_view te
   return pass_->statistics().find(tensor);
 }
 
+// A matrix that the loss hardly feels keeps some of its shape all the same: an alpha near zero is
+// noise.
+UniformRule PlannedEncoder::rule_of(const TensorEntry& tensor) const {
+  const StepPlan& plan = *options_.steps;
+  const auto found = plan.alphas.find(tensor.name);
+  const double alpha = found == plan.alphas.end() ? 0 : found->second;
+  const double weights = static_cast<double>(tensor.rows) * tensor.cols;
+  const double largest = 12 * kMostError / weights;
+  return {.scale = alpha * largest > plan.loss_step ? plan.loss_step / alpha : largest,
+          .exponent = plan.exponent,
+          .price = plan.price};
+}
+
 Result<void> PlannedEncoder::encode(const TensorEntry& tensor, std::span<const float> values,
                                     MutableByteView out) {
   TRY(const InputStatistics* const statistics, statistics_of(tensor.name));
-  TRY(const MatrixRounding rounding,
-      MatrixRounding::prepare(tensor, values, statistics, options_.damping, parallel_));
-  rounding.encode(tensor.format, out);
-  if (rounding.has_feedback()) {
-    output_errors_[tensor.name] = std::sqrt(rounding.squared_error(tensor.format, out));
+  std::vector<float> importance;
+  if (options_.importance != nullptr) importance = options_.importance->of(tensor, values);
+  TRY(const MatrixRounding rounding, MatrixRounding::prepare(tensor, values,
+                                                             {.statistics = statistics,
+                                                              .importance = importance,
+                                                              .feedback = options_.feedback,
+                                                              .damping = options_.damping},
+                                                             parallel_));
+  if (options_.steps && rounding.takes_steps()) {
+    const UniformRule rule = rule_of(tensor);
+    SteppedMatrix& stepped = stepped_[tensor.name];
+    stepped.weights = values.size();
+    stepped.size = rounding.encode_uniform(tensor.format, rule, true, out);
+    stepped.clipped = rounding.clipped(Format::kQ4, rule);
+    stepped.clipped_wider = rounding.clipped(Format::kQ5, rule);
+    stepped.squared_error = rounding.squared_error(tensor.format, out);
+    output_errors_[tensor.name] = std::sqrt(stepped.squared_error);
+  } else {
+    rounding.encode(tensor.format, out);
+    if (rounding.has_feedback()) {
+      output_errors_[tensor.name] = std::sqrt(rounding.squared_error(tensor.format, out));
+    }
   }
   if (options_.progress) options_.progress(tensor.name);
   return {};

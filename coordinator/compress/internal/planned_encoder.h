@@ -7,8 +7,27 @@
 
 #include "common/convert/convert.h"
 #include "coordinator/compress/internal/calibration_pass.h"
+#include "coordinator/compress/internal/matrix_rounding.h"
+#include "coordinator/compress/internal/output_importance.h"
 
 namespace skein {
+
+// Uniform steps for all matrices, in proportion to what an error of each costs.
+struct StepPlan {
+  double loss_step = 0;  // nats a token that a squared step costs: step^2 = loss_step / alpha * ...
+  double exponent = 1;
+  double price = kTheoryPrice;
+  std::map<std::string, double, std::less<>> alphas = {};  // nats for each unit of relative error
+};
+
+// What became of a matrix with such steps.
+struct SteppedMatrix {
+  std::uint64_t weights = 0;
+  CodedSize size;
+  double clipped = 0;        // share of its groups that q4 does not span
+  double clipped_wider = 0;  // that q5 does not
+  double squared_error = 0;  // relative
+};
 
 class PlannedEncoder final : public MatrixEncoder {
  public:
@@ -16,6 +35,9 @@ class PlannedEncoder final : public MatrixEncoder {
     std::map<std::string, Format, std::less<>> formats = {};  // of matrices
     Format otherwise = Format::kQ8;
     double damping = 0.01;
+    std::optional<StepPlan> steps = {};
+    bool feedback = true;  // with steps: or each input for itself
+    const OutputImportance* importance = nullptr;
     std::function<void(std::string_view tensor)> progress = {};
   };
   // `pass` is nullptr (everything goes to the nearest) or stands before the first layer.
@@ -28,15 +50,19 @@ class PlannedEncoder final : public MatrixEncoder {
 
   // The relative error of its outputs over the text; nullopt where that is not known.
   std::optional<double> output_error(std::string_view tensor) const;
+  // With steps: of every matrix that takes them.
+  const std::map<std::string, SteppedMatrix, std::less<>>& stepped() const { return stepped_; }
 
  private:
   Result<const InputStatistics*> statistics_of(std::string_view tensor);
+  UniformRule rule_of(const TensorEntry& tensor) const;
 
   Options options_;
   CalibrationPass* pass_;
   Parallel& parallel_;
   bool head_done_ = false;
   std::map<std::string, double, std::less<>> output_errors_;
+  std::map<std::string, SteppedMatrix, std::less<>> stepped_;
 };
 
 }  // namespace skein

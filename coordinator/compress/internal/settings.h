@@ -17,6 +17,11 @@ struct PressSettings {
   std::optional<double> damping;                      // quantize.damping, above 0, at most 1
   std::optional<std::uint32_t> calibration_ids;       // calibration.ids
   std::optional<std::uint32_t> sensitivity_ids;       // sensitivity.ids
+  std::optional<double> entropy_bits;                 // entropy.bits, 1 to 8
+  std::optional<double> entropy_price;                // entropy.lambda, 0 to 1
+  std::optional<double> entropy_exponent;             // entropy.exponent, 0 to 1.5
+
+  bool entropy() const { return entropy_bits || entropy_price || entropy_exponent; }
 };
 
 inline constexpr std::uint32_t kFewestIds = 512;
