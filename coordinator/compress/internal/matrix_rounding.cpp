@@ -43,7 +43,7 @@ Result<MatrixRounding> MatrixRounding::prepare(const TensorEntry& tensor,
     }
     out.feedback_ = std::move(*feedback);
     out.has_feedback_ = true;
-  } else if (tensor.cols % kGroup == 0) {
+  } else if (whole) {
     out.feedback_ = ErrorFeedback::unrelated(statistics == nullptr
                                                  ? std::vector<float>(matrix.inputs(), 1.0F)
                                                  : damped_squares(*statistics, knowledge.damping));

@@ -28,8 +28,8 @@ class MatrixRounding {
   bool has_feedback() const { return has_feedback_; }
   // out.size() == stored_bytes(format, ...).
   void encode(Format format, MutableByteView out) const;
-  // Whether encode_uniform can be called: rows of whole groups.
-  bool takes_steps() const { return matrix_.cols % kGroup == 0; }
+  // Whether encode_uniform can be called: rows and inputs are whole groups.
+  bool takes_steps() const { return feedback_.has_value(); }
   // With steps as rule has them; rule.scale is in the units of power(). What it takes once coded.
   CodedSize encode_uniform(Format format, const UniformRule& rule, bool contexts,
                            MutableByteView out) const;
