@@ -286,7 +286,7 @@ int main(int argc, char** argv) {
   setting.base = must(convert(setting.checkpoint, {.hash_pages = false}));
   setting.model = must(Model::open(*setting.base));
   const auto tokenizer = must(Tokenizer::parse(as_text(vocabulary)));
-  const auto all = must(tokenizer->encode(as_text(bytes_of(argv[2]))));
+  const auto all = must(tokenizer->encode(as_text(bytes_of(argv[3]))));
   setting.held_out = must(tokenizer->encode(as_text(bytes_of(argv[4]))));
   setting.text.context = kContext;
   const std::size_t windows = kCalibrationIds / kContext;
