@@ -12,33 +12,77 @@ using namespace internal;
 
 namespace {
 
-Task<Result<void>> append_pages(NewFile& file, PageSource& source, const Digest& digest,
-                                const std::vector<std::uint64_t>& offsets, std::uint64_t at) {
-  const std::vector<PageEntry>& pages = source.manifest().pages;
-  for (std::uint32_t i = 0; i < pages.size(); ++i) {
-    CO_TRY(const ByteView bytes, source.page(PageIndex(i)));
-    if (bytes.size() != pages[i].bytes || sha256(bytes) != pages[i].digest) {
-      co_return damaged_page(i, digest, "the artifact to be written");
-    }
-    const Buffer padding(offsets[i] - at);
-    if (!padding.empty()) CO_TRY_VOID(co_await file.append(padding));
-    CO_TRY_VOID(co_await file.append(bytes));
-    at = offsets[i] + bytes.size();
-  }
-  co_return Result<void>{};
-}
+// The pages of one file, one after another.
+class PageWriter {
+ public:
+  PageWriter(NewFile& file, PageSource& source, const Digest& digest, std::uint64_t at)
+      : file_(file), source_(source), digest_(digest), at_(at) {}
 
-Task<Result<void>> append_all(NewFile& file, PageSource& source, const SignedManifest& manifest) {
-  const auto offsets = page_offsets(source.manifest(), manifest.bytes.size());
-  Buffer front = encode_header({.pages = static_cast<std::uint32_t>(offsets.size() - 1),
+  // Appends every page, coded where there is a coder; the sizes that they have in the file.
+  Task<Result<std::vector<std::uint32_t>>> append_all(PageCoder* coder) {
+    const std::vector<PageEntry>& pages = source_.manifest().pages;
+    const auto parts = parts_of_pages(source_.manifest());
+    std::vector<std::uint32_t> sizes;
+    Buffer bytes;
+    for (std::uint32_t i = 0; i < pages.size(); ++i) {
+      bytes.resize(pages[i].bytes);
+      CO_TRY_VOID(source_.read(PageIndex(i), 0, bytes));
+      if (sha256(bytes) != pages[i].digest) {
+        co_return damaged_page(i, digest_, "the artifact to be written");
+      }
+      if (coder != nullptr) bytes = coder->code(bytes, parts[i]);
+      CO_TRY_VOID(co_await append(bytes));
+      sizes.push_back(static_cast<std::uint32_t>(bytes.size()));
+    }
+    co_return sizes;
+  }
+
+ private:
+  Task<Result<void>> append(ByteView bytes) {
+    const Buffer padding((kPageAlignment - at_ % kPageAlignment) % kPageAlignment);
+    if (!padding.empty()) CO_TRY_VOID(co_await file_.append(padding));
+    CO_TRY_VOID(co_await file_.append(bytes));
+    at_ += padding.size() + bytes.size();
+    co_return Result<void>{};
+  }
+
+  NewFile& file_;
+  PageSource& source_;
+  const Digest& digest_;
+  std::uint64_t at_;
+};
+
+// Header, manifest, and the sizes of coded pages.
+Buffer front_of(const SignedManifest& manifest, PageCoding coding,
+                const std::vector<std::uint32_t>& sizes) {
+  const bool coded = coding == PageCoding::kCoded;
+  const std::uint64_t table = coded ? sizes.size() * sizeof(std::uint32_t) : 0;
+  const std::uint64_t bytes = kArtifactHeaderBytes + manifest.bytes.size() + table;
+  Buffer front = encode_header({.coded = coded,
+                                .pages = static_cast<std::uint32_t>(sizes.size()),
                                 .manifest_bytes = manifest.bytes.size(),
-                                .file_bytes = offsets.back(),
+                                .file_bytes = page_offsets(sizes, bytes).back(),
                                 .signer = manifest.signer,
                                 .signature = manifest.signature});
   append(front, manifest.bytes);
+  if (coded) append(front, encode_sizes(sizes));
+  return front;
+}
+
+Task<Result<void>> append_all(NewFile& file, PageSource& source, const SignedManifest& manifest,
+                              PageCoding coding) {
+  const Buffer front = front_of(manifest, coding, plain_sizes(source.manifest()));
   CO_TRY_VOID(co_await file.append(front));
   const Digest digest = manifest.digest();
-  CO_TRY_VOID(co_await append_pages(file, source, digest, offsets, front.size()));
+  PageWriter writer(file, source, digest, front.size());
+  if (coding == PageCoding::kCoded) {
+    PageCoder coder;
+    CO_TRY(const auto sizes, co_await writer.append_all(&coder));
+    const Buffer known = front_of(manifest, coding, sizes);
+    CO_TRY_VOID(co_await file.overwrite(0, known));
+  } else {
+    CO_TRY_VOID(co_await writer.append_all(nullptr));
+  }
   co_return co_await file.commit();
 }
 
@@ -49,20 +93,21 @@ std::string record_head(const Digest& digest, const std::string& identity) {
 }  // namespace
 
 Task<Result<Digest>> write_artifact(Disk& disk, std::string path, PageSource& source,
-                                    std::optional<SigningKey> key) {
+                                    std::optional<SigningKey> key, PageCoding coding) {
   SignedManifest manifest = sign_manifest(source.manifest(), key);
-  co_return co_await write_signed_artifact(disk, std::move(path), source, std::move(manifest));
+  co_return co_await write_signed_artifact(disk, std::move(path), source, std::move(manifest),
+                                           coding);
 }
 
 Task<Result<Digest>> write_signed_artifact(Disk& disk, std::string path, PageSource& source,
-                                           SignedManifest manifest) {
+                                           SignedManifest manifest, PageCoding coding) {
   // Read back before it is written: nothing leaves here that `open` would refuse.
   CO_TRY(const Manifest decoded, decode_manifest(manifest.bytes));
   if (decoded != source.manifest()) {
     co_return fail(Errc::kUsage, "the signed manifest is not that of the pages", path);
   }
   NewFile file(disk, path, path + std::string(kTemporarySuffix));
-  if (const auto written = co_await append_all(file, source, manifest); !written) {
+  if (const auto written = co_await append_all(file, source, manifest, coding); !written) {
     co_await file.discard();
     co_return tl::unexpected<Error>(written.error());
   }
@@ -100,15 +145,23 @@ Result<void> ArtifactFile::read_front() {
     return tl::unexpected<Error>(std::move(error));
   }
   manifest_ = std::move(*manifest);
-  offsets_ = page_offsets(manifest_, signed_.bytes.size());
   if (header.pages != manifest_.pages.size()) {
     return damaged("the header counts " + std::to_string(header.pages) + " pages, the manifest " +
                        std::to_string(manifest_.pages.size()),
                    12);
   }
+  sizes_ = plain_sizes(manifest_);
+  if (header.coded) {
+    coding_ = PageCoding::kCoded;
+    const ByteView table = all.subspan(kArtifactHeaderBytes + signed_.bytes.size());
+    TRY(sizes_, read_sizes(table, manifest_, file_name_));
+    coder_.emplace();
+    decoded_.resize(sizes_.size());
+  }
+  offsets_ = page_offsets(sizes_, front_bytes());
   if (offsets_.back() != all.size()) {
-    return damaged("the manifest's pages end at byte " + std::to_string(offsets_.back()) +
-                       ", the file at " + std::to_string(all.size()),
+    return damaged("the pages end at byte " + std::to_string(offsets_.back()) + ", the file at " +
+                       std::to_string(all.size()),
                    all.size());
   }
   verified_.assign(manifest_.pages.size(), false);
@@ -120,25 +173,79 @@ tl::unexpected<Error> ArtifactFile::damaged(std::string what, std::uint64_t offs
               "fetch the artifact again");
 }
 
+std::uint64_t ArtifactFile::front_bytes() const {
+  const std::size_t table = coding_ == PageCoding::kCoded ? sizes_.size() * sizeof sizes_[0] : 0;
+  return kArtifactHeaderBytes + signed_.bytes.size() + table;
+}
+
+Result<void> ArtifactFile::check_index(std::size_t i) const {
+  if (i < manifest_.pages.size()) return {};
+  return fail(
+      Errc::kNotFound,
+      "there is no page " + std::to_string(i) + " among " + std::to_string(manifest_.pages.size()),
+      file_name_);
+}
+
+Result<void> ArtifactFile::check_hash(std::size_t i, ByteView bytes) {
+  if (verified_[i]) return {};
+  if (sha256(bytes) != manifest_.pages[i].digest) {
+    return damaged_page(i, digest_, file_name_ + ", offset " + std::to_string(offsets_[i]));
+  }
+  verified_[i] = true;
+  return {};
+}
+
+ByteView ArtifactFile::view_of(const DecodedPage& page, std::size_t i) const {
+  return std::as_bytes(std::span(page)).first(manifest_.pages[i].bytes);
+}
+
+// The page as it was before it was coded, compared with its hash.
+Result<void> ArtifactFile::decode(std::size_t i, DecodedPage& page) {
+  page.resize((manifest_.pages[i].bytes + sizeof(Line) - 1) / sizeof(Line));
+  const auto out = std::as_writable_bytes(std::span(page)).first(manifest_.pages[i].bytes);
+  const ByteView stored = file_->bytes().subspan(offsets_[i], sizes_[i]);
+  if (const auto decoded = coder_->decode(stored, out); !decoded) {
+    return damaged("page " + std::to_string(i) + " of " + digest_.short_hex() +
+                       " does not decode: " + decoded.error().what,
+                   offsets_[i]);
+  }
+  TRY_VOID(check_hash(i, out));
+  file_->forget(offsets_[i], sizes_[i]);
+  return {};
+}
+
+Result<ByteView> ArtifactFile::decode_to_read(std::size_t i) {
+  if (!decoded_[i].empty()) return view_of(decoded_[i], i);
+  if (last_index_ != i) {
+    last_index_.reset();
+    TRY_VOID(decode(i, last_read_));
+    last_index_ = i;
+  }
+  return view_of(last_read_, i);
+}
+
 Result<ByteView> ArtifactFile::page(PageIndex index) {
   const std::size_t i = index.value();
-  if (i >= manifest_.pages.size()) {
-    return fail(Errc::kNotFound,
-                "there is no page " + std::to_string(i) + " among " +
-                    std::to_string(manifest_.pages.size()),
-                file_name_);
+  TRY_VOID(check_index(i));
+  if (coding_ == PageCoding::kPlain) {
+    const ByteView bytes = file_->bytes().subspan(offsets_[i], manifest_.pages[i].bytes);
+    TRY_VOID(check_hash(i, bytes));
+    return bytes;
   }
-  const ByteView bytes = file_->bytes().subspan(offsets_[i], manifest_.pages[i].bytes);
-  if (!verified_[i]) {
-    if (sha256(bytes) != manifest_.pages[i].digest) {
-      return damaged_page(i, digest_, file_name_ + ", offset " + std::to_string(offsets_[i]));
-    }
-    verified_[i] = true;
+  if (decoded_[i].empty()) {
+    DecodedPage page;
+    TRY_VOID(decode(i, page));
+    decoded_[i] = std::move(page);
   }
-  return bytes;
+  return view_of(decoded_[i], i);
 }
 
 Result<void> ArtifactFile::read(PageIndex index, std::uint64_t offset, MutableByteView out) {
+  if (coding_ == PageCoding::kCoded) {
+    TRY_VOID(check_index(index.value()));
+    TRY(const ByteView bytes, decode_to_read(index.value()));
+    return copy_from_page(bytes, index, offset, out);
+  }
   TRY(const ByteView bytes, page(index));
   const auto copied = copy_from_page(bytes, index, offset, out);
   file_->forget(offsets_[index.value()], bytes.size());
@@ -182,13 +289,17 @@ Result<void> ArtifactFile::verify_signature(const PublicKey& trusted) const {
 
 Result<void> ArtifactFile::verify_all() {
   const ByteView all = file_->bytes();
-  std::uint64_t end = kArtifactHeaderBytes + signed_.bytes.size();
+  std::uint64_t end = front_bytes();
   for (std::uint32_t i = 0; i < manifest_.pages.size(); ++i) {
     for (std::uint64_t at = end; at < offsets_[i]; ++at) {
       if (all[at] != std::byte{0}) return damaged("the padding between pages is not zero", at);
     }
-    TRY_VOID(page(PageIndex(i)));
-    end = offsets_[i] + manifest_.pages[i].bytes;
+    if (coding_ == PageCoding::kCoded) {
+      TRY_VOID(decode_to_read(i));
+    } else {
+      TRY_VOID(page(PageIndex(i)));
+    }
+    end = offsets_[i] + sizes_[i];
   }
   return {};
 }

@@ -63,6 +63,11 @@ struct TensorEntry {
 inline constexpr std::string_view kValueBounds = "ffn.value.bounds";
 inline bool is_derived(std::string_view tensor) { return tensor.ends_with(kValueBounds); }
 
+// After the name of a matrix (width, width) of time mixing: its factors (width, rank) and (rank,
+// width), whose product is added to it or, where it is not stored, stands for it.
+inline constexpr std::string_view kLeftFactor = ".left";
+inline constexpr std::string_view kRightFactor = ".right";
+
 // The vocabulary travels as ordinary pages: its file's bytes, cut into runs of kTargetPageBytes.
 struct TokenizerEntry {
   std::string kind;  // "rwkv-world": vocabulary file, greedy longest match; "" = none

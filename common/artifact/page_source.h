@@ -4,6 +4,7 @@
 #pragma once
 
 #include "common/artifact/manifest.h"
+#include "common/coding/page_coding.h"
 
 namespace skein {
 
@@ -22,5 +23,8 @@ class PageSource {
 // What read() does with a page's verified bytes.
 Result<void> copy_from_page(ByteView page, PageIndex index, std::uint64_t offset,
                             MutableByteView out);
+
+// What each page holds, by offset: what PageCoder::code is told.
+std::vector<std::vector<PageSegment>> parts_of_pages(const Manifest& manifest);
 
 }  // namespace skein

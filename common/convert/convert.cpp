@@ -110,6 +110,13 @@ Result<std::unique_ptr<MemoryArtifact>> convert(const Checkpoint& checkpoint,
   for (const TensorPlan& plan : plans) {
     TRY_VOID(packer.add_tensor(plan));
   }
+  if (options.encoder != nullptr) {
+    TRY(const std::vector<TensorPlan> made,
+        internal::plan_tensors(options.encoder->made(), Precision::kQ8));
+    for (const TensorPlan& plan : made) {
+      TRY_VOID(packer.add_tensor(plan));
+    }
+  }
   TRY_VOID(packer.finish());
   return artifact;
 }

@@ -29,6 +29,9 @@ class MatrixEncoder {
   // segments yet.
   virtual Result<void> encode(const TensorEntry& tensor, std::span<const float> values,
                               MutableByteView out) = 0;
+  // Tensors that come of encoding the others, asked for after all of them: factors of what rounding
+  // missed. Plain; matrices become q8 where a quantizing precision would quantize them.
+  virtual std::span<const CheckpointTensor> made() { return {}; }
 };
 
 struct ConvertOptions {

@@ -86,6 +86,9 @@ class Finder {
   Result<const CheckpointTensor*> need(const std::string& name) const;
   Result<void> find_sizes();
   Result<void> find_heads();
+  Result<void> find_neurons(std::uint32_t layer);
+  bool stands_factored(const std::string& name) const;
+  Result<void> check_factors(std::uint32_t layer, const Part& part) const;
   Result<void> count_heads();
   Result<void> count_layers();
   Result<void> check_layer(std::uint32_t layer);
@@ -96,6 +99,7 @@ class Finder {
   const Checkpoint& checkpoint_;
   ByName by_name_;
   ModelConfig config_;
+  std::uint32_t neurons_ = 0;  // of the layer at hand
 };
 
 Result<const CheckpointTensor*> Finder::need(const std::string& name) const {
@@ -117,12 +121,18 @@ Result<void> Finder::find_sizes() {
   }
   config_.vocab = embedding->shape[0];
   config_.width = embedding->shape[1];
-  TRY(const CheckpointTensor* ffn, need(layer_name(0, "ffn.key.weight")));
-  if (ffn->shape.size() != 2 || ffn->shape[0] > kMaxFfnWidth) {
-    return misfit(*ffn, "(channel-mix width up to " + std::to_string(kMaxFfnWidth) + ", width)");
-  }
-  config_.ffn_width = ffn->shape[0];
   return find_heads();
+}
+
+// A layer's channel mix may be narrower than others'; the config tells the widest.
+Result<void> Finder::find_neurons(std::uint32_t layer) {
+  TRY(const CheckpointTensor* key, need(layer_name(layer, "ffn.key.weight")));
+  if (key->shape.size() != 2 || key->shape[0] == 0 || key->shape[0] > kMaxFfnWidth) {
+    return misfit(*key, "(channel-mix width up to " + std::to_string(kMaxFfnWidth) + ", width)");
+  }
+  neurons_ = key->shape[0];
+  config_.ffn_width = std::max(config_.ffn_width, neurons_);
+  return {};
 }
 
 std::uint64_t elements_of(const CheckpointTensor& tensor) {
@@ -201,10 +211,16 @@ Result<void> Finder::check(const CheckpointTensor& tensor, Role role) {
       return misfit(tensor, "(5, rank, " + std::to_string(config_.width) + ")");
     case Role::kSquare:
       return matrix(config_.width, config_.width);
+    case Role::kFactorIn:
+      if (shape.size() == 2 && shape[0] > 0 && shape[1] == config_.width) return {};
+      return misfit(tensor, "(rank, " + std::to_string(config_.width) + ")");
+    case Role::kFactorOut:
+      if (shape.size() == 2 && shape[0] == config_.width && shape[1] > 0) return {};
+      return misfit(tensor, "(" + std::to_string(config_.width) + ", rank)");
     case Role::kFfnIn:
-      return matrix(config_.ffn_width, config_.width);
+      return matrix(neurons_, config_.width);
     case Role::kFfnOut:
-      return matrix(config_.width, config_.ffn_width);
+      return matrix(config_.width, neurons_);
     case Role::kTokens:
       return matrix(config_.vocab, config_.width);
     case Role::kOther:
@@ -229,22 +245,47 @@ Result<void> Finder::check_lora(std::uint32_t layer, std::string_view in,
 Result<void> Finder::check_gate(std::uint32_t layer) {
   const std::string gate = layer_name(layer, "att.gate.weight");
   const std::string mix = layer_name(layer, "att.time_mix_g");
-  if (!by_name_.contains(gate) && !by_name_.contains(mix)) return {};
-  TRY(const CheckpointTensor* gate_tensor, need(gate));
-  TRY_VOID(check(*gate_tensor, Role::kSquare));
+  const bool factored = stands_factored(gate);
+  if (!by_name_.contains(gate) && !factored && !by_name_.contains(mix)) return {};
+  if (by_name_.contains(gate) || !factored) {
+    TRY(const CheckpointTensor* gate_tensor, need(gate));
+    TRY_VOID(check(*gate_tensor, Role::kSquare));
+  }
   TRY(const CheckpointTensor* mix_tensor, need(mix));
   return check(*mix_tensor, Role::kVector);
 }
 
+bool Finder::stands_factored(const std::string& name) const {
+  return by_name_.contains(name + std::string(kRightFactor));
+}
+
+// Of a square matrix: both or neither, of one rank.
+Result<void> Finder::check_factors(std::uint32_t layer, const Part& part) const {
+  const std::string name = layer_name(layer, part.name);
+  const std::string right = name + std::string(kRightFactor);
+  const std::string left = name + std::string(kLeftFactor);
+  if (!by_name_.contains(right) && !by_name_.contains(left)) return {};
+  TRY(const CheckpointTensor* in, need(right));
+  TRY(const CheckpointTensor* out, need(left));
+  if (out->shape[1] == in->shape[0]) return {};
+  return misfit(*out, "made for rank " + std::to_string(in->shape[0]));
+}
+
 Result<void> Finder::check_layer(std::uint32_t layer) {
+  TRY_VOID(find_neurons(layer));
   for (const Part& part : internal::layer_parts()) {
     if ((part.versions & internal::bit_of(config_.architecture)) == 0) continue;
     if (part.presence == Presence::kFirstLayerOnly && layer != 0) continue;
     const std::string name = layer_name(layer, part.name);
-    const bool may_lack = part.presence == Presence::kOptionalInFirstLayer && layer == 0;
+    const bool may_lack = (part.presence == Presence::kOptionalInFirstLayer && layer == 0) ||
+                          part.presence == Presence::kFactor ||
+                          (part.role == Role::kSquare && stands_factored(name));
     if (may_lack && !by_name_.contains(name)) continue;
     TRY(const CheckpointTensor* tensor, need(name));
     TRY_VOID(check(*tensor, part.role));
+  }
+  for (const Part& part : internal::layer_parts()) {
+    if (part.role == Role::kSquare) TRY_VOID(check_factors(layer, part));
   }
   if (config_.architecture == Architecture::kRwkv5_1) return check_gate(layer);
   if (config_.architecture == Architecture::kRwkv6) {

@@ -35,6 +35,8 @@ class MappedFile {
   virtual std::string identity() const;
 };
 
+class BlockReads;  // block_reads.h
+
 enum class OpenMode : unsigned char { kRead, kReadWrite, kCreate /* new or emptied, read-write */ };
 
 class Disk {
@@ -42,6 +44,9 @@ class Disk {
   virtual ~Disk() = default;
   virtual Task<Result<std::unique_ptr<File>>> open(std::string path, OpenMode mode) = 0;
   virtual Result<std::unique_ptr<MappedFile>> map(const std::string& path) = 0;
+  // For reads that overlap with computing, on any one thread. Unless a disk knows better these are
+  // copies out of map().
+  virtual Result<std::unique_ptr<BlockReads>> open_blocks(const std::string& path);
   // Atomic; replaces. Durable after sync_directory of the parent.
   virtual Task<Result<void>> rename(std::string from, std::string to) = 0;
   virtual Task<Result<void>> remove(std::string path) = 0;            // absent is fine

@@ -79,17 +79,57 @@ void LayerPass::mix(std::initializer_list<Mix> mixes) {
   });
 }
 
+// Outputs [first, first + count) of every row of a product are there.
+struct LayerPass::Finish {
+  const Multiply* product = nullptr;
+  std::uint32_t rows = 0;
+
+  static void run(const void* at, std::uint32_t first, std::uint32_t count) {
+    const Finish& self = *static_cast<const Finish*>(at);
+    for (std::uint32_t i = 0; i < self.rows; ++i) {
+      if (self.product->codes != nullptr) self.product->codes->quantize(i, first, count);
+      if (self.product->sum == nullptr) continue;
+      add_to(self.product->sum->row(i).subspan(first, count),
+             self.product->y.row(i).subspan(first, count));
+    }
+  }
+};
+
 void LayerPass::multiply(std::initializer_list<Multiply> products) {
   CHECK(products.size() <= kMostProducts);
   std::array<Product, kMostProducts> all;
+  std::array<Finish, kMostProducts> finishes;
   std::size_t count = 0;
   for (const Multiply& product : products) {
     if (product.w.is_absent()) continue;
     work.show(product.w, product.x);
     product.y.shape(rows_, product.w.rows());
-    all[count++] = {product.w.view(), product.x.view(), product.y.row(0).data()};
+    if (product.codes != nullptr) product.codes->make_room_for_codes();
+    all[count] = {product.w.view(), product.x.view(), product.y.row(0).data()};
+    if (product.codes != nullptr || product.sum != nullptr) {
+      finishes[count] = {&product, rows_};
+      all[count].finish = {Finish::run, &finishes[count]};
+    }
+    ++count;
   }
-  matmul(std::span(all).first(count), parallel);
+  if (count != 0) matmul(std::span(all).first(count), parallel);
+}
+
+LayerPass::Multiply first_factor(const Factors& factors, InputBuffer& x, FactorBuffers& by) {
+  return {factors.right, x, by.low, factors.left.is_quantized() ? &by.low : nullptr};
+}
+
+LayerPass::Multiply second_factor(const Factors& factors, const Matrix& w, FactorBuffers& by,
+                                  RowBuffer& y) {
+  if (w.is_absent()) return {factors.left, by.low, y};
+  return {factors.left, by.low, by.more, nullptr, &y};
+}
+
+const Matrix& reader_of(std::initializer_list<const Matrix*> readers) {
+  for (const Matrix* reader : readers) {
+    if (reader->is_quantized()) return *reader;
+  }
+  return **readers.begin();
 }
 
 void LayerPass::multiply_one(const Multiply& product, const AfterTiles& finish) {
@@ -164,8 +204,11 @@ void LayerPass::channel_mix(const ChannelMix& ffn, Rows x) {
   });
 }
 
-void LayerPass::add_output(const Matrix& output, Rows x) {
-  multiply({{output, work.in_o, work.out}});
+void LayerPass::add_output(const Projections& projections, Rows x) {
+  const Factors& factors = projections.output_factors;
+  multiply(
+      {{projections.output, work.in_o, work.out}, first_factor(factors, work.in_o, work.by_o)});
+  multiply({second_factor(factors, projections.output, work.by_o, work.out)});
   for_rows([&](std::uint32_t i) { add_to(x.row(i), work.out.row(i)); });
 }
 
@@ -224,7 +267,9 @@ struct DecayHeads {
       const Span g = of(pass.work.g.row(row));
       for (std::size_t i = 0; i < y.size(); ++i) y[i] *= g[i];
     }
-    if (att.output.is_quantized()) pass.work.in_o.quantize(row, part.first, part.outputs);
+    if (att.projections.reads_codes_of_heads()) {
+      pass.work.in_o.quantize(row, part.first, part.outputs);
+    }
   }
 };
 
@@ -235,7 +280,7 @@ void attend(LayerPass& pass, const DecayAttention& att, const TimeMixing& mixing
   pass.work.in_o.shape(pass.rows(), config.width);
   const DecayHeads heads = {pass, att, mixing.layer, {config.heads, config.head_size}};
   pass.for_tasks(heads.tasks.count, [&](std::uint32_t task) { heads.run(task); });
-  pass.add_output(att.output, mixing.x);
+  pass.add_output(att.projections, mixing.x);
 }
 
 }  // namespace skein

@@ -24,7 +24,7 @@ struct LayerReader {
   Result<std::vector<float>> vector(const std::string& name);
   Result<std::vector<float>> stored_mix(const std::string& name);
   Result<std::vector<float>> per_head(const std::string& name);
-  Result<Matrix> square(const std::string& name);
+  Result<void> square(const std::string& name, Matrix& matrix, Factors& factors);
   Result<void> read(Projections& projections);
   Result<Lora> lora(const std::string& down, const std::string& up);
 };
@@ -58,16 +58,25 @@ Result<std::vector<float>> LayerReader::per_head(const std::string& name) {
   return all;
 }
 
-Result<Matrix> LayerReader::square(const std::string& name) {
-  return tensors.matrix(block + name, {Layout::kTiles, config.width, config.width});
+// The matrix, its two factors, or all three.
+Result<void> LayerReader::square(const std::string& name, Matrix& matrix, Factors& factors) {
+  const std::string right = block + name + std::string(kRightFactor);
+  const std::string left = block + name + std::string(kLeftFactor);
+  const bool factored = tensors.has(right) || tensors.has(left);
+  if (!factored || tensors.has(block + name)) {
+    TRY(matrix, tensors.matrix(block + name, {Layout::kTiles, config.width, config.width}));
+  }
+  if (!factored) return {};
+  TRY(factors.right, tensors.matrix(right, {Layout::kTiles, 0, config.width}));
+  TRY(factors.left, tensors.matrix(left, {Layout::kTiles, config.width, factors.right.rows()}));
+  return {};
 }
 
-Result<void> LayerReader::read(Projections& projections) {
-  TRY(projections.receptance, square("att.receptance.weight"));
-  TRY(projections.key, square("att.key.weight"));
-  TRY(projections.value, square("att.value.weight"));
-  TRY(projections.output, square("att.output.weight"));
-  return {};
+Result<void> LayerReader::read(Projections& all) {
+  TRY_VOID(square("att.receptance.weight", all.receptance, all.receptance_factors));
+  TRY_VOID(square("att.key.weight", all.key, all.key_factors));
+  TRY_VOID(square("att.value.weight", all.value, all.value_factors));
+  return square("att.output.weight", all.output, all.output_factors);
 }
 
 Result<Lora> LayerReader::lora(const std::string& down, const std::string& up) {
@@ -93,9 +102,10 @@ Result<void> LayerReader::read(TimeMix5& mix) {
   TRY(mix.x_r, stored_mix("att.time_mix_r"));
   TRY(mix.x_k, stored_mix("att.time_mix_k"));
   TRY(mix.x_v, stored_mix("att.time_mix_v"));
-  if (tensors.has(block + "att.gate.weight")) {
+  if (tensors.has(block + "att.gate.weight") ||
+      tensors.has(block + "att.gate.weight" + std::string(kRightFactor))) {
     TRY(mix.x_g, stored_mix("att.time_mix_g"));
-    TRY(mix.gate, square("att.gate.weight"));
+    TRY_VOID(square("att.gate.weight", mix.gate, mix.gate_factors));
   }
   if (config.architecture == Architecture::kRwkv5_1) {
     TRY(mix.decay, per_head("att.time_decay"));
@@ -130,7 +140,7 @@ Result<void> LayerReader::read(TimeMix6& mix) {
   TRY(mix.decay, lora("att.time_decay_w1", "att.time_decay_w2"));
   TRY(mix.decay.bias, vector("att.time_decay"));
   TRY(mix.bonus, vector("att.time_faaaa"));
-  TRY(mix.gate, square("att.gate.weight"));
+  TRY_VOID(square("att.gate.weight", mix.gate, mix.gate_factors));
   TRY(mix.ln_x, read_norm(tensors, block + "att.ln_x", config.width));
   return {};
 }
@@ -165,24 +175,31 @@ Result<void> LayerReader::read(TimeMix7& mix, bool first_layer) {
 
 Result<void> LayerReader::read_value(ChannelMix& mix) {
   const std::string name = block + "ffn.value.weight";
+  const std::uint32_t neurons = mix.key.rows();
   if (tensors.layout_of(name) == Layout::kTiles) {
-    TRY(mix.dense_value, tensors.matrix(name, {Layout::kTiles, config.width, config.ffn_width}));
+    TRY(mix.dense_value, tensors.matrix(name, {Layout::kTiles, config.width, neurons}));
     return {};
   }
-  TRY(Matrix value, tensors.matrix(name, {Layout::kRows, config.ffn_width, config.width}));
+  TRY(Matrix value, tensors.matrix(name, {Layout::kRows, neurons, config.width}));
   const std::string bounds = block + std::string(kValueBounds);
   if (!value.is_quantized() || !tensors.has(bounds)) {
     mix.value = neuron_major(std::move(value));
     return {};
   }
   mix.value.rows = std::move(value);
-  TRY(mix.value.bounds, tensors.vector(bounds, config.ffn_width));
+  TRY(mix.value.bounds, tensors.vector(bounds, neurons));
   return {};
 }
 
 Result<void> LayerReader::read(ChannelMix& mix) {
-  TRY(mix.key,
-      tensors.matrix(block + "ffn.key.weight", {Layout::kTiles, config.ffn_width, config.width}));
+  const std::string key = block + "ffn.key.weight";
+  TRY(mix.key, tensors.matrix(key, {Layout::kTiles, 0, config.width}));
+  if (mix.key.rows() > config.ffn_width) {
+    return fail(Errc::kCorrupt,
+                "it has " + std::to_string(mix.key.rows()) + " neurons, the model's widest layer " +
+                    std::to_string(config.ffn_width),
+                "tensor " + key, "import the checkpoint again");
+  }
   TRY_VOID(read_value(mix));
   if (config.architecture == Architecture::kRwkv7) {
     TRY(mix.x_k, vector("ffn.x_k"));
@@ -195,7 +212,8 @@ Result<void> LayerReader::read(ChannelMix& mix) {
     TRY(mix.x_k, stored_mix("ffn.time_mix_k"));
     TRY(mix.x_r, stored_mix("ffn.time_mix_r"));
   }
-  TRY(mix.receptance, square("ffn.receptance.weight"));
+  TRY(mix.receptance, tensors.matrix(block + "ffn.receptance.weight",
+                                     {Layout::kTiles, config.width, config.width}));
   return {};
 }
 

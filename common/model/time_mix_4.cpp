@@ -36,12 +36,21 @@ void average(LayerPass& pass, const TimeMix4& att, LayerIndex layer, std::size_t
 
 void time_mix(LayerPass& pass, const TimeMix4& att, const TimeMixing& mixing) {
   Workspace& work = pass.work;
-  pass.mix({{att.x_r, work.in_r, att.receptance},
-            {att.x_k, work.in_k, att.key},
-            {att.x_v, work.in_v, att.value}});
+  const Factors& by_r = att.receptance_factors;
+  const Factors& by_k = att.key_factors;
+  const Factors& by_v = att.value_factors;
+  pass.mix({{att.x_r, work.in_r, reader_of({&att.receptance, &by_r.right})},
+            {att.x_k, work.in_k, reader_of({&att.key, &by_k.right})},
+            {att.x_v, work.in_v, reader_of({&att.value, &by_v.right})}});
   pass.multiply({{att.receptance, work.in_r, work.r},
                  {att.key, work.in_k, work.k},
-                 {att.value, work.in_v, work.v}});
+                 {att.value, work.in_v, work.v},
+                 first_factor(by_r, work.in_r, work.by_r),
+                 first_factor(by_k, work.in_k, work.by_k),
+                 first_factor(by_v, work.in_v, work.by_v)});
+  pass.multiply({second_factor(by_r, att.receptance, work.by_r, work.r),
+                 second_factor(by_k, att.key, work.by_k, work.k),
+                 second_factor(by_v, att.value, work.by_v, work.v)});
   const std::uint32_t width = work.k.width();
   work.in_o.shape(pass.rows(), width);
   pass.for_tasks((width + kChannelsPerTask - 1) / kChannelsPerTask, [&](std::uint32_t task) {
@@ -51,9 +60,9 @@ void time_mix(LayerPass& pass, const TimeMix4& att, const TimeMixing& mixing) {
     const Span r = work.r.row(i), y = work.in_o.row(i);
     sigmoid_all(r);
     for (std::size_t j = 0; j < y.size(); ++j) y[j] *= r[j];
-    if (att.output.is_quantized()) work.in_o.quantize(i);
+    if (att.reads_codes_of_heads()) work.in_o.quantize(i);
   });
-  pass.add_output(att.output, mixing.x);
+  pass.add_output(att, mixing.x);
 }
 
 }  // namespace skein

@@ -40,28 +40,40 @@ void mix(LayerPass& pass, const TimeMix6& att, Mixed part, InputBuffer& to, cons
 void time_mix(LayerPass& pass, const TimeMix6& att, const TimeMixing& mixing) {
   Workspace& work = pass.work;
   find_mixes(pass, att);
-  mix(pass, att, kK, work.in_k, att.key);
-  mix(pass, att, kV, work.in_v, att.value);
-  mix(pass, att, kR, work.in_r, att.receptance);
-  mix(pass, att, kG, work.in_g, att.gate);
+  const Factors& by_r = att.receptance_factors;
+  const Factors& by_k = att.key_factors;
+  const Factors& by_v = att.value_factors;
+  const Factors& by_g = att.gate_factors;
+  mix(pass, att, kK, work.in_k, reader_of({&att.key, &by_k.right}));
+  mix(pass, att, kV, work.in_v, reader_of({&att.value, &by_v.right}));
+  mix(pass, att, kR, work.in_r, reader_of({&att.receptance, &by_r.right}));
+  mix(pass, att, kG, work.in_g, reader_of({&att.gate, &by_g.right}));
   mix(pass, att, kW, work.in_w, att.decay.down);
   pass.multiply({{att.key, work.in_k, work.k},
                  {att.value, work.in_v, work.v},
                  {att.receptance, work.in_r, work.r},
                  {att.gate, work.in_g, work.g},
+                 first_factor(by_r, work.in_r, work.by_r),
+                 first_factor(by_k, work.in_k, work.by_k),
+                 first_factor(by_v, work.in_v, work.by_v),
+                 first_factor(by_g, work.in_g, work.by_g),
                  {att.decay.down, work.in_w, work.low_w}});
   work.low_w.make_room_for_codes();
   pass.for_rows([&](std::uint32_t i) {
     tanh_all(work.low_w.row(i));
     if (att.decay.up.is_quantized()) work.low_w.quantize(i);
-    silu_all(work.g.row(i));
   });
-  pass.multiply({{att.decay.up, work.low_w, work.w}});
+  pass.multiply({{att.decay.up, work.low_w, work.w},
+                 second_factor(by_r, att.receptance, work.by_r, work.r),
+                 second_factor(by_k, att.key, work.by_k, work.k),
+                 second_factor(by_v, att.value, work.by_v, work.v),
+                 second_factor(by_g, att.gate, work.by_g, work.g)});
   pass.for_rows([&](std::uint32_t i) {
+    silu_all(work.g.row(i));
     add_to(work.w.row(i), att.decay.bias);
     exp_decay_all(work.w.row(i));
   });
-  attend(pass, {att.bonus, att.ln_x, att.output}, mixing);
+  attend(pass, {att.bonus, att.ln_x, att}, mixing);
 }
 
 }  // namespace skein

@@ -116,7 +116,7 @@ class Heads {
                   .epsilon = kGroupNormEpsilon,
                   .count = part.outputs,
                   .size = tasks_.size});
-    if (att_.output.is_quantized()) work.in_o.quantize(row, part.first, part.outputs);
+    if (att_.reads_codes_of_heads()) work.in_o.quantize(row, part.first, part.outputs);
   }
 
   LayerPass& pass_;
@@ -141,22 +141,25 @@ void activate_loras(LayerPass& pass, const TimeMix7& att) {
   });
 }
 
-// The wider of what two matrices want of the same input.
-const Matrix& reader_of(const Matrix& a, const Matrix& b) { return a.is_quantized() ? a : b; }
-
 }  // namespace
 
 void time_mix(LayerPass& pass, const TimeMix7& att, const TimeMixing& mixing) {
   Workspace& work = pass.work;
-  pass.mix({{att.x_r, work.in_r, att.receptance},
+  const Factors& by_r = att.receptance_factors;
+  const Factors& by_k = att.key_factors;
+  const Factors& by_v = att.value_factors;
+  pass.mix({{att.x_r, work.in_r, reader_of({&att.receptance, &by_r.right})},
             {att.x_w, work.in_w, att.w.down},
-            {att.x_k, work.in_k, att.key},
-            {att.x_v, work.in_v, reader_of(att.value, att.v.down)},
+            {att.x_k, work.in_k, reader_of({&att.key, &by_k.right})},
+            {att.x_v, work.in_v, reader_of({&att.value, &att.v.down, &by_v.right})},
             {att.x_a, work.in_a, att.a.down},
             {att.x_g, work.in_g, att.g.down}});
   pass.multiply({{att.receptance, work.in_r, work.r},
                  {att.key, work.in_k, work.k},
                  {att.value, work.in_v, work.v},
+                 first_factor(by_r, work.in_r, work.by_r),
+                 first_factor(by_k, work.in_k, work.by_k),
+                 first_factor(by_v, work.in_v, work.by_v),
                  {att.w.down, work.in_w, work.low_w},
                  {att.a.down, work.in_a, work.low_a},
                  {att.v.down, work.in_v, work.low_v},
@@ -166,14 +169,17 @@ void time_mix(LayerPass& pass, const TimeMix7& att, const TimeMixing& mixing) {
   pass.multiply({{att.w.up, work.low_w, work.w},
                  {att.a.up, work.low_a, work.a},
                  {att.v.up, work.low_v, work.gate},
-                 {att.g.up, work.low_g, work.g}});
+                 {att.g.up, work.low_g, work.g},
+                 second_factor(by_r, att.receptance, work.by_r, work.r),
+                 second_factor(by_k, att.key, work.by_k, work.k),
+                 second_factor(by_v, att.value, work.by_v, work.v)});
   work.kk.shape(pass.rows(), config.width);
   work.b.shape(pass.rows(), config.width);
   work.in_o.shape(pass.rows(), config.width);
   const HeadTasks tasks(config.heads, config.head_size);
   const Heads heads(pass, att, mixing, tasks);
   pass.for_tasks(tasks.count, [&](std::uint32_t task) { heads.run(task); });
-  pass.add_output(att.output, mixing.x);
+  pass.add_output(att, mixing.x);
 }
 
 }  // namespace skein

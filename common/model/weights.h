@@ -103,10 +103,22 @@ struct Lora {
   std::vector<float> bias;  // (width); empty for g
 };
 
+// left (right x), added to what the matrix of the same letter gives; absent in most models. The
+// matrix itself may be absent: then this is all of it.
+struct Factors {
+  Matrix right;  // (rank, width)
+  Matrix left;   // (width, rank)
+};
+
 // Token-shift mixes are told as RWKV-6 and 7 tell them: x + mix * (previous - x). (Versions 4 and 5
 // store 1 - mix.)
 struct Projections {
-  Matrix receptance, key, value, output;  // (width, width)
+  Matrix receptance, key, value, output;  // (width, width); absent where factors stand for it
+  Factors receptance_factors, key_factors, value_factors, output_factors;
+
+  bool reads_codes_of_heads() const {
+    return output.is_quantized() || output_factors.right.is_quantized();
+  }
 };
 
 struct TimeMix4 : Projections {
@@ -121,7 +133,8 @@ struct TimeMix5 : Projections {
   std::vector<float> decay;               // (width): the share that is kept
   std::vector<float> bonus;               // (width)
   Matrix gate;                            // (width, width); 5.1 may lack it
-  Norm ln_x;                              // group norm over heads
+  Factors gate_factors;
+  Norm ln_x;  // group norm over heads
 };
 
 // The mixes themselves depend on the token: mix_i + up_i tanh(down x_x), i over w, k, v, r, g.
@@ -134,7 +147,8 @@ struct TimeMix6 : Projections {
   Lora decay;                      // its logarithm's logarithm, negated
   std::vector<float> bonus;        // (width)
   Matrix gate;                     // (width, width)
-  Norm ln_x;                       // group norm over heads
+  Factors gate_factors;
+  Norm ln_x;  // group norm over heads
 };
 
 struct TimeMix7 : Projections {
@@ -145,13 +159,14 @@ struct TimeMix7 : Projections {
   std::vector<float> time_state;                    // (heads, size, size), or empty = zero
 };
 
+// As many neurons as the layer has: ffn_width at most.
 struct ChannelMix {
   std::vector<float> x_k;  // (width)
-  Matrix key;              // (ffn_width, width)
+  Matrix key;              // (neurons, width)
   // The value matrix, one of the two: neuron-major, of which only the rows of neurons that fired
   // are read; or in tiles like any other, for models whose neurons are seldom silent.
-  NeuronMajor value;   // (ffn_width, width)
-  Matrix dense_value;  // (width, ffn_width)
+  NeuronMajor value;   // (neurons, width)
+  Matrix dense_value;  // (width, neurons)
   // The gate of versions 4 to 6; empty in RWKV-7.
   std::vector<float> x_r;  // (width)
   Matrix receptance;       // (width, width)

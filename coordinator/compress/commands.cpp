@@ -13,6 +13,7 @@
 #include "coordinator/compress/internal/delta_commands.h"
 #include "coordinator/compress/internal/press_report.h"
 #include "coordinator/compress/internal/progress_line.h"
+#include "coordinator/compress/internal/recode.h"
 #include "coordinator/compress/internal/settings.h"
 #include "coordinator/compress/press.h"
 
@@ -173,6 +174,22 @@ Task<Result<PressResult>> press_source(Env env, Terminal& terminal, const Source
   co_return std::move(pressed);
 }
 
+Task<Result<void>> recode_artifact(Env env, Terminal& terminal, const MakeOptions& options,
+                                   Recoding what) {
+  CO_TRY(const Recoded made, co_await recode(env.disk, std::move(what)));
+  if (options.json) {
+    terminal.out << json::object{{"digest", made.digest.hex()},
+                                 {"pages", made.pages},
+                                 {"bytes_before", made.bytes_before},
+                                 {"bytes", made.bytes_after}}
+                 << "\n";
+  } else {
+    terminal.out << options.out << ": " << made.bytes_after << " bytes (from " << made.bytes_before
+                 << "), " << made.pages << " pages, " << made.digest.short_hex() << "\n";
+  }
+  co_return Result<void>{};
+}
+
 Task<Result<void>> make_artifact(Env env, Terminal& terminal,
                                  std::shared_ptr<MakeOptions> options) {
   const Instant began = env.clock.now();
@@ -182,10 +199,16 @@ Task<Result<void>> make_artifact(Env env, Terminal& terminal,
     co_return Result<void>{};
   }
   CO_TRY(const std::optional<SigningKey> key, co_await read_key(env, options->key));
+  const bool coded = plan && plan->codes_pages;
+  const PageCoding coding = coded ? PageCoding::kCoded : PageCoding::kPlain;
+  if (plan && plan->only_pages) {
+    Recoding what{.in = options->in, .out = options->out, .coding = coding, .key = key};
+    co_return co_await recode_artifact(env, terminal, *options, std::move(what));
+  }
   CO_TRY(const Source source, co_await open_source(env, *options));
   CO_TRY(const PressResult pressed, co_await press_source(env, terminal, source, *options, plan));
   CO_TRY(const Digest digest,
-         co_await write_artifact(env.disk, options->out, *pressed.artifact, key));
+         co_await write_artifact(env.disk, options->out, *pressed.artifact, key, coding));
   const double seconds = std::chrono::duration<double>(env.clock.now() - began).count();
   const json::object report = describe(pressed, digest, seconds);
   if (!options->report.empty()) {
@@ -259,9 +282,16 @@ void add_compress(CLI::App& tool, Command& chosen) {
       ->add_option("--set", request.settings,
                    "technique.key=value, any number of times: quantize.format=q8, q6, q5 or q4; "
                    "quantize.method=nearest or gptq; quantize.damping; calibration.ids; "
-                   "sensitivity.ids; entropy.bits, entropy.lambda, entropy.exponent")
+                   "sensitivity.ids; entropy.bits, entropy.lambda, entropy.exponent; "
+                   "entropy.pages=plain or coded; prune.score=newton, lorap or "
+                   "frequency; prune.ratio; prune.compensate=on or off; prune.guard; "
+                   "lowrank.method=whitened, awsvd or svd; lowrank.targets=r,k,v,g,o; "
+                   "lowrank.factor; lowrank.ratio; lowrank.compensate=RANK of what rounding missed")
       ->allow_extra_args(false);
-  command->add_option("--only", request.only, "only these techniques: quantize, entropy")
+  command
+      ->add_option("--only", request.only,
+                   "only these techniques: prune, lowrank, quantize, entropy (alone, without "
+                   "entropy.bits: an artifact's pages are coded, every bit kept)")
       ->delimiter(',');
   command->add_flag("--plan", options->plan_only, "print what would be done, and do nothing");
   command->add_option("--report", options->report, "write what it cost as JSON");

@@ -37,29 +37,24 @@ Result<void> apply_preset(CompressionPlan& plan, const std::string& name) {
   return {};
 }
 
-Result<void> check_only(const CompressionRequest& request) {
-  for (const std::string& technique : request.only) {
-    if (technique == "quantize" || technique == "entropy") continue;
-    return fail(Errc::kUsage, "there is no technique '" + technique.substr(0, 64) + "'", "--only",
-                "the techniques are quantize and entropy");
-  }
-  return {};
-}
-
 bool names(const CompressionRequest& request, std::string_view technique) {
   return std::ranges::find(request.only, technique) != request.only.end();
 }
 
-// None: the plan has no part of it.
+// None: the plan has no part of it. Coding pages alone is not what this is about.
 Result<std::optional<EntropyPlan>> entropy_of(const CompressionRequest& request,
                                               const PressSettings& settings) {
-  if (!settings.entropy() && !names(request, "entropy")) return std::optional<EntropyPlan>{};
+  if (!settings.entropy_bits) {
+    if (!settings.entropy_price && !settings.entropy_exponent) return std::optional<EntropyPlan>{};
+    return contradiction("steps that no number of bits asks for are set", "--set entropy",
+                         "add entropy.bits, for example --set entropy.bits=3.2");
+  }
   if (!request.only.empty() && !names(request, "entropy")) {
     return contradiction("entropy is set and left out", "--only", "add entropy, or do not set it");
   }
   if (!request.preset.empty()) {
     return contradiction("a preset is a budget of loss and bits of its own", "--preset",
-                         "leave out the preset, or entropy");
+                         "leave out the preset, or entropy.bits");
   }
   if (request.memory_budget) {
     return contradiction("steps for coded bits are not chosen within bytes of memory",
@@ -67,7 +62,7 @@ Result<std::optional<EntropyPlan>> entropy_of(const CompressionRequest& request,
                          "give --bits-per-weight: of memory, beside entropy.bits");
   }
   EntropyPlan plan;
-  plan.bits = settings.entropy_bits.value_or(plan.bits);
+  plan.bits = *settings.entropy_bits;
   plan.price = settings.entropy_price.value_or(plan.price);
   plan.exponent = settings.entropy_exponent.value_or(plan.exponent);
   plan.format = settings.format;
@@ -78,8 +73,59 @@ Result<std::optional<EntropyPlan>> entropy_of(const CompressionRequest& request,
   return std::optional(plan);
 }
 
-Result<void> check_budgets(const CompressionRequest& request, const PressSettings& settings,
-                           bool entropy) {
+// Which techniques are applied: those named, or quantize and whatever has a setting.
+struct Chosen {
+  bool prune = false;
+  bool low_rank = false;
+  bool quantize = true;
+};
+
+Result<Chosen> choose_techniques(const CompressionRequest& request, const PressSettings& settings) {
+  const bool prunes = settings.structure.prunes();
+  const bool factors = settings.structure.factors();
+  if (request.only.empty()) return Chosen{.prune = prunes, .low_rank = factors};
+  Chosen chosen{.quantize = false};
+  for (const std::string& technique : request.only) {
+    if (technique == "prune") {
+      chosen.prune = true;
+    } else if (technique == "lowrank") {
+      chosen.low_rank = true;
+    } else if (technique == "quantize") {
+      chosen.quantize = true;
+    } else if (technique != "entropy") {
+      return fail(Errc::kUsage, "there is no technique '" + technique.substr(0, 64) + "'", "--only",
+                  "the techniques are prune, lowrank, quantize, entropy");
+    }
+  }
+  const auto left_out = [](std::string_view what, std::string_view technique) {
+    return contradiction(
+        std::string(what) + " is asked for, and --only leaves out " + std::string(technique),
+        "--only", "add " + std::string(technique) + " to --only, or leave it out");
+  };
+  if (prunes && !chosen.prune) return left_out("a setting of prune", "prune");
+  if (factors && !chosen.low_rank) return left_out("a setting of lowrank", "lowrank");
+  chosen.quantize = chosen.quantize || settings.entropy_bits;
+  const bool formats = settings.format || settings.rounding || settings.damping ||
+                       request.bits_per_weight || request.memory_budget || !request.preset.empty();
+  if (formats && !chosen.quantize) return left_out("a format or a budget", "quantize");
+  if (settings.structure.residual_rank && !chosen.quantize) {
+    return left_out("making good what rounding missed", "quantize");
+  }
+  return chosen;
+}
+
+Result<void> check_structure(const CompressionRequest& request, const PressSettings& settings) {
+  TRY_VOID(settings.structure.check());
+  const bool budget = request.bits_per_weight || request.memory_budget || !request.preset.empty() ||
+                      settings.entropy_bits;
+  if (settings.structure.residual_rank && budget) {
+    return contradiction("factors of what rounding missed come after the budget is spent",
+                         "--set lowrank.compensate", "leave it out, or the budget");
+  }
+  return {};
+}
+
+Result<void> check_budgets(const CompressionRequest& request, const PressSettings& settings) {
   const bool preset = !request.preset.empty();
   const bool budget = request.bits_per_weight || request.memory_budget;
   if (request.bits_per_weight && request.memory_budget) {
@@ -97,7 +143,7 @@ Result<void> check_budgets(const CompressionRequest& request, const PressSetting
   if (request.bits_per_weight && !(*request.bits_per_weight > 0)) {
     return contradiction("no artifact has so few bits", "--bits-per-weight", "give more than 0");
   }
-  if (settings.sensitivity_ids && !preset && !budget && !entropy) {
+  if (settings.sensitivity_ids && !preset && !budget && !settings.entropy_bits) {
     return contradiction("sensitivities are measured for a budget only", "--set sensitivity.ids",
                          "give a preset or a budget, or leave this out");
   }
@@ -122,10 +168,59 @@ Result<void> check_calibration(const CompressionPlan& plan, const PressSettings&
   return {};
 }
 
+// Coding pages keeps every bit, so it goes with nothing that changes one.
+Result<void> decide_pages(CompressionPlan& plan, const CompressionRequest& request,
+                          const PressSettings& settings) {
+  const bool quantize = std::ranges::count(request.only, "quantize") > 0;
+  const bool entropy = std::ranges::count(request.only, "entropy") > 0;
+  plan.only_pages = entropy && !plan.quantizes && !plan.restructures();
+  plan.codes_pages = settings.coded_pages.value_or(entropy || plan.entropy);
+  if (quantize && !entropy && plan.codes_pages) {
+    return contradiction("coded pages are the technique entropy, which is left out", "--only",
+                         "write --only quantize,entropy");
+  }
+  const bool changes = !request.preset.empty() || request.bits_per_weight ||
+                       request.memory_budget || settings.format || settings.rounding ||
+                       !request.calibration.empty() || !request.held_out.empty();
+  if (plan.only_pages && changes) {
+    return contradiction("coding pages changes no weight and reads no text", "--only entropy",
+                         "leave out what quantizes, or write --only quantize,entropy");
+  }
+  return {};
+}
+
 std::string text_of(double number, int digits) {
   std::ostringstream out;
   out << std::fixed << std::setprecision(digits) << number;
   return out.str();
+}
+
+std::string short_text(double number) {
+  std::string text = text_of(number, 4);
+  text.erase(text.find_last_not_of('0') + 1);
+  if (text.back() == '.') text.pop_back();
+  return text;
+}
+
+std::string prune_text(const PrunePlan& plan) {
+  return "prune: " + short_text(plan.ratio * 100) + " % of the channel mix's neurons, by " +
+         std::string(name_of(plan.score)) + ", but for those of the largest " +
+         short_text(plan.guard * 100) + " % of contributions; " +
+         (plan.compensate ? "values made good by least squares" : "values as they are");
+}
+
+std::string low_rank_text(const LowRankPlan& plan) {
+  std::string of = plan.targets;
+  if (of.empty()) of = plan.ratio || plan.compensate ? "r, k, v, o (and g)" : "r, k, v (and g)";
+  const std::string method = " (" + std::string(name_of(plan.method)) + ")";
+  if (plan.compensate) {
+    return "lowrank: what rounding missed of " + of + ", by factors of rank " +
+           std::to_string(*plan.compensate) + method;
+  }
+  return "lowrank: " + of + " by factors, " +
+         (plan.ratio ? short_text(*plan.ratio * 100) + " % less of r, k, v, o"
+                     : "rank width / " + std::to_string(plan.factor)) +
+         method;
 }
 
 std::string budget_text(const CompressionPlan& plan) {
@@ -146,12 +241,32 @@ std::string budget_text(const CompressionPlan& plan) {
 
 }  // namespace
 
+std::vector<std::string> CompressionPlan::structure_techniques() const {
+  std::vector<std::string> out;
+  if (prune) {
+    out.push_back("prune-" + std::string(name_of(prune->score)) + "-" + short_text(prune->ratio));
+  }
+  if (low_rank) {
+    const std::string rank = low_rank->compensate
+                                 ? "residual" + std::to_string(*low_rank->compensate)
+                             : low_rank->ratio ? short_text(*low_rank->ratio)
+                                               : "f" + std::to_string(low_rank->factor);
+    out.push_back("lowrank-" + std::string(name_of(low_rank->method)) + "-" + rank);
+  }
+  return out;
+}
+
 std::vector<std::string> CompressionPlan::steps() const {
   std::vector<std::string> steps;
+  if (only_pages) {
+    return {codes_pages ? "pages: coded, every bit kept" : "pages: plain, every bit kept"};
+  }
   if (calibrates()) {
     steps.push_back("calibrate: " + std::to_string(calibration_ids) + " ids " +
                     (calibration.empty() ? "sampled from the model" : "of " + calibration));
   }
+  if (prune) steps.push_back(prune_text(*prune));
+  if (low_rank && !low_rank->compensate) steps.push_back(low_rank_text(*low_rank));
   if (entropy) {
     steps.push_back("sensitivity: each matrix alone at q4, over " +
                     std::to_string(sensitivity_ids) + " ids");
@@ -166,25 +281,34 @@ std::vector<std::string> CompressionPlan::steps() const {
     steps.push_back("sensitivity: each matrix alone at q4, over " +
                     std::to_string(sensitivity_ids) + " ids");
     steps.push_back("formats: q4, q5, q6, q8 or as it is for each matrix; " + budget_text(*this));
-  } else {
+  } else if (quantizes) {
     steps.push_back("formats: " + std::string(name_of(format)) + " for every matrix");
   }
-  steps.push_back(has_feedback() ? "quantize: error feedback (gptq), damping " + text_of(damping, 4)
-                                 : "quantize: to the nearest");
+  if (quantizes) {
+    steps.push_back(has_feedback()
+                        ? "quantize: error feedback (gptq), damping " + text_of(damping, 4)
+                        : "quantize: to the nearest");
+  }
+  if (low_rank && low_rank->compensate) steps.push_back(low_rank_text(*low_rank));
   if (calibrates() || !held_out.empty()) {
     steps.push_back("measure: perplexity before and after on " +
                     (held_out.empty() ? "ids that calibration did not see" : held_out));
   }
+  if (codes_pages) steps.emplace_back("entropy: pages coded, every bit kept");
   return steps;
 }
 
 Result<CompressionPlan> CompressionPlan::make(const CompressionRequest& request) {
   TRY(const PressSettings settings, parse_settings(request.settings));
-  TRY_VOID(check_only(request));
   TRY(const std::optional<EntropyPlan> entropy, entropy_of(request, settings));
-  TRY_VOID(check_budgets(request, settings, entropy.has_value()));
+  TRY(const Chosen chosen, choose_techniques(request, settings));
+  TRY_VOID(check_structure(request, settings));
+  TRY_VOID(check_budgets(request, settings));
   CompressionPlan plan;
   plan.entropy = entropy;
+  plan.quantizes = chosen.quantize;
+  if (chosen.prune) plan.prune = settings.structure.prune_plan();
+  if (chosen.low_rank) plan.low_rank = settings.structure.low_rank_plan();
   TRY_VOID(apply_preset(plan, request.preset));
   if (request.bits_per_weight) plan.bits_per_weight = request.bits_per_weight;
   plan.memory_budget = request.memory_budget;
@@ -200,6 +324,7 @@ Result<CompressionPlan> CompressionPlan::make(const CompressionRequest& request)
   plan.sensitivity_ids =
       std::min(settings.sensitivity_ids.value_or(plan.sensitivity_ids), plan.calibration_ids);
   TRY_VOID(check_calibration(plan, settings));
+  TRY_VOID(decide_pages(plan, request, settings));
   return plan;
 }
 

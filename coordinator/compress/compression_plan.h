@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "common/base/result.h"
+#include "coordinator/compress/structure_plan.h"
 #include "kernels/ops/format.h"
 
 namespace skein {
@@ -32,7 +33,7 @@ enum class Counted : unsigned char {
 // bits once they are entropy coded (internal/uniform_rounding.h).
 struct EntropyPlan {
   double bits = 3.6;      // a weight once coded, at most; all tensors count
-  double price = 0.1155;  // of a coded bit, in squared steps; 0: the nearest code
+  double price = 0;       // of a coded bit, in squared steps; 0: the nearest code
   double exponent = 1;    // squared steps go with the cost of an error to minus this power
   std::optional<Format> format = {};  // that is run; none: the smallest that spans the codes
 };
@@ -41,6 +42,9 @@ struct CompressionPlan {
   enum class Rounding : unsigned char { kNearest, kErrorFeedback };
 
   std::string preset;
+  std::optional<PrunePlan> prune;       // first
+  std::optional<LowRankPlan> low_rank;  // then; what rounding missed: with quantizing
+  bool quantizes = true;                // last
   Rounding rounding = Rounding::kNearest;
   Format format = Format::kQ8;  // of every matrix, unless the sensitivities choose
   double damping = 0.01;        // of error feedback
@@ -58,12 +62,18 @@ struct CompressionPlan {
   std::string held_out;
   std::uint32_t held_out_ids = 16384;
 
+  bool codes_pages = false;  // the file's pages are entropy-coded
+  bool only_pages = false;   // of an artifact that is there; nothing else happens
+
   bool allocates() const { return bits_per_weight || memory_budget || most_loss || entropy; }
-  bool has_feedback() const { return rounding == Rounding::kErrorFeedback; }
-  bool calibrates() const { return allocates() || has_feedback(); }
+  bool has_feedback() const { return quantizes && rounding == Rounding::kErrorFeedback; }
+  bool restructures() const { return prune || low_rank; }
+  bool calibrates() const { return allocates() || has_feedback() || restructures(); }
   // The embedding is free under a budget of memory.
   Counted counted() const { return memory_budget ? Counted::kResident : Counted::kAll; }
 
+  // What a manifest says of prune and lowrank: "prune-newton-0.05", "lowrank-whitened-f8".
+  std::vector<std::string> structure_techniques() const;
   // What will happen, a line a step, in order.
   std::vector<std::string> steps() const;
 

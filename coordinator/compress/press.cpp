@@ -6,8 +6,12 @@
 #include <sstream>
 
 #include "common/model/evaluate.h"
+#include "coordinator/compress/internal/changed_tensor.h"
+#include "coordinator/compress/internal/coded_size.h"
+#include "coordinator/compress/internal/low_rank.h"
 #include "coordinator/compress/internal/matrix_rounding.h"
 #include "coordinator/compress/internal/planned_encoder.h"
+#include "coordinator/compress/internal/restructure.h"
 #include "coordinator/compress/internal/sensitivity.h"
 #include "coordinator/compress/internal/step_search.h"
 
@@ -32,18 +36,35 @@ Result<Buffer> joined(PageSource& pages, const TensorEntry& tensor) {
   return all;
 }
 
+// Before anything was done; of a matrix that factors replaced, the left one tells it.
+Result<std::uint64_t> bytes_before(const Checkpoint& original, const Checkpoint& checkpoint,
+                                   std::string_view name) {
+  if (name.ends_with(kLeftFactor) && find_tensor(original, name) == nullptr) {
+    name.remove_suffix(kLeftFactor.size());
+    if (find_tensor(checkpoint, name) != nullptr) return 0;  // it is there and counts itself
+  }
+  const CheckpointTensor* tensor = find_tensor(original, name);
+  if (tensor == nullptr) return 0;
+  TRY(const TensorEntry form, stored_form(*tensor));
+  return stored_bytes(form.format, form.layout, form.rows, form.cols);
+}
+
 // Tensor by tensor: never a second copy of the model.
-Result<std::vector<TensorReport>> compare(const Checkpoint& checkpoint, PageSource& artifact) {
+Result<std::vector<TensorReport>> compare(const Checkpoint& original, const Checkpoint& checkpoint,
+                                          PageSource& artifact) {
   std::vector<TensorReport> reports;
   for (const TensorEntry& tensor : artifact.manifest().tensors) {
     if (is_derived(tensor.name)) continue;
-    const auto source = std::ranges::find(checkpoint.tensors, tensor.name, &CheckpointTensor::name);
-    CHECK(source != checkpoint.tensors.end());
-    TRY(const TensorEntry before, stored_form(*source));
     TensorReport report{.name = tensor.name, .format = tensor.format};
     report.weights = std::uint64_t{tensor.rows} * tensor.cols;
-    report.bytes_before = stored_bytes(before.format, before.layout, before.rows, before.cols);
+    TRY(report.bytes_before, bytes_before(original, checkpoint, tensor.name));
     report.bytes_after = stored_bytes(tensor.format, tensor.layout, tensor.rows, tensor.cols);
+    const CheckpointTensor* source = find_tensor(checkpoint, tensor.name);
+    if (source == nullptr) {  // made by encoding the others
+      reports.push_back(std::move(report));
+      continue;
+    }
+    TRY(const TensorEntry before, stored_form(*source));
     if (tensor.format != before.format) {
       TRY(const std::vector<float> values, stored_values(*source));
       TRY(const Buffer stored, joined(artifact, tensor));
@@ -59,11 +80,6 @@ Result<std::vector<TensorReport>> compare(const Checkpoint& checkpoint, PageSour
   return reports;
 }
 
-bool holds_codes(const PageSource& pages) {
-  return std::ranges::any_of(pages.manifest().tensors,
-                             [](const TensorEntry& tensor) { return is_quantized(tensor.format); });
-}
-
 std::string bits_text(double bits) {
   std::ostringstream out;
   out << std::fixed << std::setprecision(3) << std::ceil(bits * 1000) / 1000;
@@ -77,10 +93,13 @@ class Pressing {
 
   Result<PressResult> run() {
     const bool measures = plan_.calibrates() || !input_.held_out.empty();
+    now_.checkpoint = input_.checkpoint;
     if (measures) {
-      TRY_VOID(open_model());
+      TRY(now_, RunningModel::open(input_.checkpoint, input_.pages));
       TRY_VOID(gather_text());
+      TRY_VOID(measure_before());
     }
+    if (plan_.restructures()) TRY_VOID(change_structure());
     if (plan_.allocates()) TRY_VOID(find_choices());
     for (int attempt = 0;; ++attempt) {
       TRY_VOID(encode());
@@ -96,17 +115,6 @@ class Pressing {
   }
 
  private:
-  Result<void> open_model() {
-    base_ = input_.pages;
-    if (base_ == nullptr || holds_codes(*base_)) {
-      const ConvertOptions keep{.hash_pages = false};
-      TRY(converted_, convert(input_.checkpoint, keep));
-      base_ = converted_.get();
-    }
-    TRY(model_, Model::open(*base_));
-    return {};
-  }
-
   void report(double share, std::string_view what) const {
     if (input_.progress) input_.progress(share, what);
   }
@@ -121,15 +129,20 @@ class Pressing {
   Result<bool> search_steps();
   void choose_run_formats();
   void note_steps(const PlannedEncoder& encoder);
+  void use_steps(PlannedEncoder::Options& options) const;
   Result<void> encode();
+  Result<void> change_structure();
+  Result<double> perplexity(const Model& model, double from);
+  Result<void> measure_before();
   Result<void> measure();
+  void report_quantizing();
   std::vector<std::string> techniques() const;
+  std::string grid_id() const;
 
   const PressInput& input_;
   const CompressionPlan& plan_;
-  std::unique_ptr<MemoryArtifact> converted_;
-  PageSource* base_ = nullptr;
-  std::unique_ptr<Model> model_;
+  RunningModel now_;  // what is left to quantize; without pages where nothing has to run
+  std::optional<double> before_;  // perplexity
   CalibrationText text_;
   std::vector<TokenId> held_out_;
   std::uint64_t weights_ = 0;      // of all tensors
@@ -182,7 +195,7 @@ Result<void> Pressing::gather_text() {
     report(0, "sampling a text from the model");
     const std::uint32_t windows = std::max(plan_.calibration_ids / kContext, 1U);
     const std::uint32_t held = held_out_.empty() ? plan_.held_out_ids / kContext : 0;
-    TRY(text_, sample_text(*model_, input_.parallel, windows + held, kContext, kSamplingSeed));
+    TRY(text_, sample_text(*now_.model, input_.parallel, windows + held, kContext, kSamplingSeed));
     const auto kept = static_cast<std::ptrdiff_t>(windows) * kContext;
     held_out_.insert(held_out_.end(), text_.ids.begin() + kept, text_.ids.end());
     text_.ids.resize(static_cast<std::size_t>(kept));
@@ -191,15 +204,23 @@ Result<void> Pressing::gather_text() {
     // All of the text tells how often ids come, not only what is calibrated on.
     const auto ids = input_.text.empty() ? std::span<const TokenId>(text_.ids) : input_.text;
     importance_.emplace(input_.held_out.empty() ? ids.first(ids.size() / 4 * 3) : ids,
-                        model_->config().vocab);
+                        now_.model->config().vocab);
   }
   result_.calibration = text_.origin + ", " + std::to_string(text_.ids.size()) + " ids";
   return {};
 }
 
+Result<void> Pressing::change_structure() {
+  RestructureOptions options{.plan = plan_, .text = text_, .parallel = input_.parallel};
+  options.before = before_;
+  options.perplexity = [&](const Model& model) { return perplexity(model, 0.02); };
+  options.progress = [&](double, std::string_view what) { report(0.02, what); };
+  return restructure(now_, options, result_);
+}
+
 void Pressing::count_fixed() {
   const bool resident = plan_.counted() == Counted::kResident;
-  for (const TensorEntry& tensor : base_->manifest().tensors) {
+  for (const TensorEntry& tensor : now_.pages->manifest().tensors) {
     weights_ += std::uint64_t{tensor.rows} * tensor.cols;
     if (can_be_quantized(tensor.name, tensor.shape)) continue;
     fixed_bytes_ += stored_bytes(tensor.format, tensor.layout, tensor.rows, tensor.cols);
@@ -231,7 +252,7 @@ Result<void> Pressing::find_choices() {
   SensitivityOptions options{
       .ids = plan_.sensitivity_ids, .feedback = plan_.has_feedback(), .damping = plan_.damping};
   const std::size_t matrices = static_cast<std::size_t>(std::ranges::count_if(
-      base_->manifest().tensors,
+      now_.pages->manifest().tensors,
       [](const TensorEntry& tensor) { return can_be_quantized(tensor.name, tensor.shape); }));
   options.progress = [&](std::string_view tensor) {
     report(0.05 + 0.6 * static_cast<double>(++done_) / static_cast<double>(matrices), tensor);
@@ -241,8 +262,8 @@ Result<void> Pressing::find_choices() {
       return importance_->of(tensor, values);
     };
   }
-  TRY(choices_,
-      measure_sensitivity(input_.checkpoint, *base_, *model_, input_.parallel, text_, options));
+  TRY(choices_, measure_sensitivity(now_.checkpoint, *now_.pages, *now_.model, input_.parallel,
+                                    text_, options));
   count_fixed();
   if (plan_.entropy) {
     search_.emplace(plan_.entropy->bits, kFirstLossStep / static_cast<double>(weights_));
@@ -286,10 +307,7 @@ Result<bool> Pressing::aim_lower(int attempt) {
 // Bits once coded are what was asked for, or steps are chosen anew. The first encoding, into a wide
 // format, shows what narrower ones would clip.
 Result<bool> Pressing::search_steps() {
-  std::uint64_t bytes = 0;
-  for (const TensorReport& tensor : result_.tensors) {
-    bytes += tensor.coded_bytes.value_or(tensor.bytes_after);
-  }
+  TRY(const std::uint64_t bytes, coded_bytes(*result_.artifact));
   result_.coded_bits = 8.0 * static_cast<double>(bytes) / static_cast<double>(weights_);
   const bool far = std::fabs(*result_.coded_bits - plan_.entropy->bits) > kFarFromBits;
   if (!plan_.entropy->format && (run_formats_.empty() || far)) {
@@ -317,15 +335,15 @@ void Pressing::note_steps(const PlannedEncoder& encoder) {
   for (TensorReport& tensor : result_.tensors) {
     const auto stepped = stepped_.find(tensor.name);
     if (stepped == stepped_.end()) continue;
-    tensor.coded_bytes = stepped->second.size.bytes();
+    tensor.coded_bytes = stepped->second.coded_bytes;
     tensor.predicted_loss = tensor.alpha.value_or(0) * stepped->second.squared_error;
     *result_.predicted_loss += *tensor.predicted_loss;
   }
 }
 
 std::vector<std::string> Pressing::techniques() const {
-  if (!plan_.calibrates()) return {std::string(name_of(plan_.format))};
-  std::vector<std::string> out;
+  std::vector<std::string> out = plan_.structure_techniques();
+  if (!plan_.quantizes) return out;
   out.push_back(allocation_ || !run_formats_.empty() ? "mixed"
                                                      : std::string(name_of(plan_.format)));
   if (plan_.has_feedback()) out.push_back("gptq");
@@ -334,43 +352,54 @@ std::vector<std::string> Pressing::techniques() const {
   return out;
 }
 
+std::string Pressing::grid_id() const {
+  if (plan_.entropy) return "uniform-g32-v1";
+  const bool simple = !allocation_ && !plan_.has_feedback();
+  return (allocation_ ? "mixed" : std::string(name_of(plan_.format))) +
+         (!allocation_ && plan_.format == Format::kQ8 ? "-g32-sym-v1" : "-g32-zero-v1") +
+         (simple ? "" : "-fitted");
+}
+
+void Pressing::use_steps(PlannedEncoder::Options& options) const {
+  options.formats = run_formats_;
+  options.otherwise = plan_.entropy->format.value_or(Format::kQ6);
+  options.importance = &*importance_;
+  options.steps = {.loss_step = search_->loss_step(),
+                   .exponent = plan_.entropy->exponent,
+                   .price = plan_.entropy->price};
+  for (const MatrixChoices& matrix : choices_) options.steps->alphas[matrix.name] = matrix.alpha;
+}
+
 Result<void> Pressing::encode() {
   PlannedEncoder::Options options{.otherwise = plan_.format, .damping = plan_.damping};
   if (allocation_) options.formats = allocation_->formats;
-  if (plan_.entropy) {
-    options.formats = run_formats_;
-    options.otherwise = plan_.entropy->format.value_or(Format::kQ6);
-    options.feedback = plan_.has_feedback();
-    options.importance = &*importance_;
-    options.steps = {.loss_step = search_->loss_step(),
-                     .exponent = plan_.entropy->exponent,
-                     .price = plan_.entropy->price};
-    for (const MatrixChoices& matrix : choices_) options.steps->alphas[matrix.name] = matrix.alpha;
+  options.feedback = plan_.has_feedback();
+  if (plan_.entropy) use_steps(options);
+  const bool compensates = plan_.low_rank && plan_.low_rank->compensate;
+  if (compensates) {
+    options.residual = plan_.low_rank;
+    TRY(options.targets, targets_of(*plan_.low_rank, now_.checkpoint));
   }
   const double from = plan_.allocates() ? 0.65 : 0.05;
   std::size_t encoded = 0;
-  const auto total = static_cast<double>(input_.checkpoint.tensors.size());
+  const auto total = static_cast<double>(now_.checkpoint.tensors.size());
   options.progress = [&](std::string_view tensor) {
     report(from + (0.8 - from) * static_cast<double>(++encoded) / total, tensor);
   };
   std::optional<CalibrationPass> pass;
-  if (plan_.has_feedback() || plan_.entropy) {
-    pass.emplace(*model_, input_.parallel, text_);
+  if (plan_.quantizes && (plan_.has_feedback() || compensates || plan_.entropy)) {
+    pass.emplace(*now_.model, input_.parallel, text_);
     TRY_VOID(pass->begin());
   }
   PlannedEncoder encoder(std::move(options), pass ? &*pass : nullptr, input_.parallel);
   ConvertOptions convert_options = input_.convert;
-  convert_options.encoder = &encoder;
   convert_options.techniques = techniques();
-  const bool simple = !allocation_ && !plan_.has_feedback();
-  convert_options.grid_id =
-      plan_.entropy
-          ? "uniform-g32-v1"
-          : (allocation_ ? "mixed" : std::string(name_of(plan_.format))) +
-                (!allocation_ && plan_.format == Format::kQ8 ? "-g32-sym-v1" : "-g32-zero-v1") +
-                (simple ? "" : "-fitted");
-  TRY(result_.artifact, convert(input_.checkpoint, convert_options));
-  TRY(result_.tensors, compare(input_.checkpoint, *result_.artifact));
+  if (plan_.quantizes) {
+    convert_options.encoder = &encoder;
+    convert_options.grid_id = grid_id();
+  }
+  TRY(result_.artifact, convert(now_.checkpoint, convert_options));
+  TRY(result_.tensors, compare(input_.checkpoint, now_.checkpoint, *result_.artifact));
   for (TensorReport& tensor : result_.tensors) {
     tensor.output_error = encoder.output_error(tensor.name);
     const auto matrix = std::ranges::find(choices_, tensor.name, &MatrixChoices::name);
@@ -384,22 +413,29 @@ Result<void> Pressing::encode() {
   return {};
 }
 
-Result<void> Pressing::measure() {
-  const auto perplexity = [&](const Model& model, double from) -> Result<double> {
-    const EvalProgress progress = [&](std::uint64_t done) {
-      const double share = static_cast<double>(done) / static_cast<double>(held_out_.size());
-      report(from + 0.1 * share, "measuring the loss");
-      return true;
-    };
-    TRY(const EvalResult found, evaluate(model, input_.parallel, held_out_, kContext, progress));
-    return std::exp(found.nll / static_cast<double>(found.tokens));
+Result<double> Pressing::perplexity(const Model& model, double from) {
+  const EvalProgress progress = [&](std::uint64_t done) {
+    const double share = static_cast<double>(done) / static_cast<double>(held_out_.size());
+    report(from + 0.1 * share, "measuring the loss");
+    return true;
   };
+  TRY(const EvalResult found, evaluate(model, input_.parallel, held_out_, kContext, progress));
+  return std::exp(found.nll / static_cast<double>(found.tokens));
+}
+
+Result<void> Pressing::measure_before() {
   if (held_out_.empty()) return {};
-  MeasuredLoss loss{.ids = held_out_.size()};
-  TRY(loss.perplexity_before, perplexity(*model_, 0.8));
+  TRY(before_, perplexity(*now_.model, 0));
+  return {};
+}
+
+Result<void> Pressing::measure() {
+  if (held_out_.empty()) return {};
+  MeasuredLoss loss{.ids = held_out_.size(), .perplexity_before = *before_};
   TRY(const auto pressed, Model::open(*result_.artifact));
   TRY(loss.perplexity_after, perplexity(*pressed, 0.9));
   result_.measured = loss;
+  report_quantizing();
   std::ostringstream note;
   note << std::fixed << std::setprecision(6) << "perplexity " << loss.perplexity_after << " (was "
        << loss.perplexity_before << ", " << loss.ids << " ids held out)";
@@ -407,12 +443,29 @@ Result<void> Pressing::measure() {
   return {};
 }
 
+// Once more where the loss is aimed at anew.
+void Pressing::report_quantizing() {
+  if (!plan_.quantizes) return;
+  std::erase_if(result_.techniques,
+                [](const TechniqueReport& technique) { return technique.name == "quantize"; });
+  TechniqueReport told{.name = "quantize", .bytes_before = now_.bytes()};
+  for (const TensorEntry& tensor : result_.artifact->manifest().tensors) {
+    told.bytes_after += stored_bytes(tensor.format, tensor.layout, tensor.rows, tensor.cols);
+  }
+  told.perplexity_before = before_;
+  if (!result_.techniques.empty()) {
+    told.perplexity_before = result_.techniques.back().perplexity_after;
+  }
+  told.perplexity_after = result_.measured->perplexity_after;
+  result_.techniques.push_back(std::move(told));
+}
+
 }  // namespace
 
 Result<PressResult> press(const Checkpoint& checkpoint, const ConvertOptions& options) {
   PressResult result;
   TRY(result.artifact, convert(checkpoint, options));
-  TRY(result.tensors, compare(checkpoint, *result.artifact));
+  TRY(result.tensors, compare(checkpoint, checkpoint, *result.artifact));
   return result;
 }
 

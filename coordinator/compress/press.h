@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -36,9 +37,32 @@ struct MeasuredLoss {
   double perplexity_after = 0;
 };
 
+// What pruning left of a layer's channel mix. Errors are of its output over the calibration text,
+// relative.
+struct PrunedLayer {
+  std::uint32_t neurons_before = 0;
+  std::uint32_t neurons = 0;
+  double output_error = 0;
+  std::optional<double> compensated_error = {};
+};
+
+// What one technique did to the model that the one before it left. Perplexity as MeasuredLoss has
+// it, where there is text to measure on.
+struct TechniqueReport {
+  std::string name;
+  std::uint64_t bytes_before = 0;  // of all tensors
+  std::uint64_t bytes_after = 0;
+  std::optional<double> perplexity_before = {};
+  std::optional<double> perplexity_after = {};
+};
+
 struct PressResult {
   std::unique_ptr<MemoryArtifact> artifact;
   std::vector<TensorReport> tensors;
+  std::vector<TechniqueReport> techniques;  // in the order in which they were applied
+  std::vector<PrunedLayer> pruned;          // layer by layer; empty: nothing was
+  // Of matrices told by factors: their outputs' error over the calibration text, relative.
+  std::map<std::string, double> factored;
   std::string calibration;  // what was calibrated on; "" = nothing
   std::optional<double> predicted_loss;
   std::optional<double> coded_bits;  // a weight, all tensors, once entropy coded

@@ -24,8 +24,8 @@ constexpr int kSweeps = 3;
 
 // What the weights are, and what a token must read of them.
 struct WeightBytes {
-  std::uint64_t dense = 0;      // all matrices but the embedding, of which one row is read
-  std::uint64_t value_row = 0;  // a neuron's, in the channel mix
+  std::uint64_t dense = 0;   // all matrices but the embedding, of which one row is read
+  std::uint64_t values = 0;  // of these, the neurons' rows of the channel mixes
 };
 
 WeightBytes weigh(const Manifest& manifest) {
@@ -35,7 +35,7 @@ WeightBytes weigh(const Manifest& manifest) {
     const std::uint64_t rows = looked_up ? 1 : tensor.rows;
     weights.dense += stored_bytes(tensor.format, tensor.layout, rows, tensor.cols);
     if (tensor.name.ends_with("ffn.value.weight")) {
-      weights.value_row = stored_bytes(tensor.format, tensor.layout, 1, tensor.cols);
+      weights.values += stored_bytes(tensor.format, tensor.layout, tensor.rows, tensor.cols);
     }
   }
   return weights;
@@ -212,9 +212,7 @@ Task<Result<void>> Bench::measure(Terminal& terminal) {
 
 boost::json::object Bench::report() const {
   const WeightBytes weights = weigh(manifest());
-  const ModelConfig& config = model().config();
-  const double neurons = static_cast<double>(config.layers) * config.ffn_width;
-  const double silent_bytes = zero_share_ * neurons * static_cast<double>(weights.value_row);
+  const double silent_bytes = zero_share_ * static_cast<double>(weights.values);
   const double touched = static_cast<double>(weights.dense) - silent_bytes;
   const double decode = median(decode_);
   const double bandwidth = median(bandwidth_);

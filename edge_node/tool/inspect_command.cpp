@@ -37,6 +37,20 @@ double bits_per_weight(const Sizes& sizes) {
   return 8.0 * static_cast<double>(sizes.weight_bytes) / static_cast<double>(sizes.parameters);
 }
 
+// Bytes that the pages of tensors take in the file, coded or not.
+std::uint64_t stored_bytes_of(const ModelFile& file) {
+  const Manifest& manifest = file.manifest();
+  std::vector<bool> counted(manifest.pages.size());
+  for (const TensorEntry& tensor : manifest.tensors) {
+    for (const Segment& segment : tensor.segments) counted[segment.page] = true;
+  }
+  std::uint64_t bytes = 0;
+  for (std::uint32_t i = 0; i < counted.size(); ++i) {
+    if (counted[i]) bytes += file.stored_size(PageIndex(i));
+  }
+  return bytes;
+}
+
 json::object describe(const ModelFile& file) {
   const Manifest& manifest = file.manifest();
   const Sizes sizes = measure(manifest);
@@ -50,6 +64,7 @@ json::object describe(const ModelFile& file) {
   }
   json::array techniques(manifest.techniques.begin(), manifest.techniques.end());
   const ModelConfig& config = manifest.config;
+  const Sizes coded = {sizes.parameters, stored_bytes_of(file)};
   return {{"architecture", name_of(config.architecture)},
           {"name", manifest.name},
           {"version", manifest.version},
@@ -63,6 +78,9 @@ json::object describe(const ModelFile& file) {
           {"file_bytes", file.file_bytes()},
           {"resident_bytes", sizes.weight_bytes},
           {"bits_per_weight", bits_per_weight(sizes)},
+          {"coded", file.is_coded()},
+          {"coded_bytes", coded.weight_bytes},
+          {"coded_bits_per_weight", bits_per_weight(coded)},
           {"pages", manifest.pages.size()},
           {"tokenizer", manifest.tokenizer.kind},
           {"grid_id", manifest.grid_id},
@@ -73,11 +91,11 @@ json::object describe(const ModelFile& file) {
 
 void print_table(const ModelFile& file, std::ostream& out) {
   const json::object facts = describe(file);
-  for (const char* key :
-       {"architecture", "name", "version", "layers", "width", "heads", "ffn_width", "vocab",
-        "parameters", "file_bytes", "resident_bytes", "bits_per_weight", "pages", "digest"}) {
+  for (const char* key : {"architecture", "name", "version", "layers", "width", "heads",
+                          "ffn_width", "vocab", "parameters", "file_bytes", "resident_bytes",
+                          "bits_per_weight", "coded_bits_per_weight", "pages", "digest"}) {
     const json::value& value = facts.at(key);
-    out << std::left << std::setw(18) << key;
+    out << std::left << std::setw(23) << key;
     if (value.is_string()) {
       out << value.as_string().c_str();
     } else if (value.is_double()) {

@@ -105,6 +105,15 @@ const Tokenizer* ModelFile::tokenizer() const {
   return model_ ? model_->tokenizer() : nullptr;
 }
 
+bool ModelFile::is_coded() const {
+  return artifact_ != nullptr && artifact_->coding() == PageCoding::kCoded;
+}
+
+std::uint64_t ModelFile::stored_size(PageIndex index) const {
+  return artifact_ != nullptr ? artifact_->stored_size(index)
+                              : manifest().pages.at(index.value()).bytes;
+}
+
 Digest ModelFile::digest() const { return manifest_digest(encode_manifest(manifest())); }
 
 }  // namespace skein

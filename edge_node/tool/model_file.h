@@ -38,6 +38,8 @@ class ModelFile {
   Digest digest() const;
   std::uint64_t file_bytes() const { return file_bytes_; }
   bool from_artifact() const { return artifact_ != nullptr; }
+  bool is_coded() const;                             // an artifact whose pages are
+  std::uint64_t stored_size(PageIndex index) const;  // of a page: in the file, or as laid out
 
  private:
   ModelFile() = default;

@@ -37,8 +37,8 @@ struct DenseLayer {
   Dense<Real> k_k, k_a, r_k;          // (1, width)
   Norm<Real> heads_norm;              // ln_x
   Dense<Real> shift_channel;          // (1, width): ffn.x_k
-  Dense<Real> channel_key;            // (ffn_width, width)
-  Dense<Real> channel_value;  // (ffn_width, width): neuron-major, the transpose of ffn.value
+  Dense<Real> channel_key;            // (neurons, width): ffn_width of them at most
+  Dense<Real> channel_value;          // (neurons, width): neuron-major, the transpose of ffn.value
 };
 
 template <class Real>

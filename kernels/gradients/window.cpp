@@ -49,8 +49,9 @@ void check_layer(const DenseModel<Real>& model, std::size_t index) {
   check_lora(layer.rate, width, true);
   check_lora(layer.gate, width, false);
   if (index > 0) check_lora(layer.mix, width, true);
-  check_shape(layer.channel_key, model.ffn_width, width);
-  check_shape(layer.channel_value, model.ffn_width, width);
+  CHECK(layer.channel_key.rows <= model.ffn_width);
+  check_shape(layer.channel_key, layer.channel_key.rows, width);
+  check_shape(layer.channel_value, layer.channel_key.rows, width);
 }
 
 }  // namespace

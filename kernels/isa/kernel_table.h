@@ -24,10 +24,14 @@ struct NeuronRows {
   std::uint32_t row_cols = 0;   // outputs of a whole row: tells where its parts lie
   std::uint32_t first_col = 0;  // a multiple of 32
   std::uint32_t cols = 0;       // outputs wanted; whole groups, or up to the row's end
-  // Rows that will be wanted next, to be fetched meanwhile, and how many bytes of each.
+  // Rows that will be wanted next, to be fetched meanwhile: these bytes of each.
+  struct Range {
+    std::uint32_t from = 0;
+    std::uint32_t bytes = 0;
+  };
   const std::byte* const* soon = nullptr;
   std::uint32_t soon_count = 0;
-  std::uint32_t soon_bytes = 0;
+  Range soon_ranges[2] = {};
 };
 
 // Consecutive whole tiles times input vectors: y[i * y_stride + j] for vector i, output j.

@@ -73,7 +73,7 @@ struct Product {
 };
 
 // All of them, at most kMostProducts, in one round of tasks.
-inline constexpr std::size_t kMostProducts = 8;
+inline constexpr std::size_t kMostProducts = 12;
 void matmul(std::span<const Product> products, Parallel& parallel);
 
 // One row of a kRows matrix as floats (embedding look-up, vectors).

@@ -12,7 +12,10 @@
 namespace skein {
 namespace {
 
-constexpr std::uint32_t kTaskColumns = 256;  // a multiple of kGroup
+// A task's share of a product: outputs, a multiple of kGroup, of so many vectors. Its part of a
+// block's rows stays in the second level of caches while every vector takes what it needs of them.
+constexpr std::uint32_t kTaskColumns = 512;
+constexpr std::uint32_t kTaskVectors = 8;
 
 // Where the stored rows of a matrix are, walked in increasing order.
 class RowWalk {
@@ -34,10 +37,11 @@ class RowWalk {
   const RowBlock* block_;
 };
 
-// A block's rows behind non-zeros.
+// A block's rows behind non-zeros; none of a block beyond the last. Large: filled in place.
 class ActiveRows {
  public:
-  ActiveRows(const MatrixView& w, std::uint32_t block, std::span<const float> h) {
+  void find(const MatrixView& w, std::uint32_t block, std::span<const float> h) {
+    count_ = 0;
     const std::uint32_t first = block * kNeuronBlock;
     if (first >= w.rows) return;
     const std::uint32_t last = std::min(first + kNeuronBlock, w.rows);
@@ -94,27 +98,58 @@ void check(const NeuronMatrix& matrix) {
   CHECK(!is_quantized(matrix.w.format) || matrix.bounds.size() == matrix.w.rows);
 }
 
+// Where columns [first, first + count) of a stored row lie: the most of their codes, and scales.
+void tell_ranges(const MatrixView& w, std::uint32_t first, std::uint32_t count,
+                 NeuronRows::Range (&out)[2]) {
+  if (!is_quantized(w.format)) return;  // read along, not across: nothing to be fetched
+  const std::uint32_t per_byte = w.format == Format::kQ8 ? 1 : 2;
+  const auto row_bytes =
+      static_cast<std::uint32_t>(stored_bytes(w.format, Layout::kRows, 1, w.cols));
+  const std::uint32_t scales = row_bytes - groups_of(w.cols) * 2;
+  out[0] = {first / per_byte, (count + per_byte - 1) / per_byte};
+  out[1] = {scales + first / kGroup * 2, groups_of(count) * 2};
+}
+
 struct NeuronJob {
   const NeuronProduct& product;
 
+  std::uint32_t stripes() const {
+    return (product.matrix.w.cols + kTaskColumns - 1) / kTaskColumns;
+  }
+  std::uint32_t tasks() const {
+    return stripes() * ((product.rows + kTaskVectors - 1) / kTaskVectors);
+  }
+
   void run(std::size_t task) const {
     const MatrixView& w = product.matrix.w;
-    const std::uint32_t first = static_cast<std::uint32_t>(task) * kTaskColumns;
+    const auto stripe = static_cast<std::uint32_t>(task % stripes());
+    const auto vector = static_cast<std::uint32_t>(task / stripes()) * kTaskVectors;
+    const std::uint32_t vectors = std::min(kTaskVectors, product.rows - vector);
+    const std::uint32_t first = stripe * kTaskColumns;
     const std::uint32_t count = std::min(kTaskColumns, w.cols - first);
-    for (std::size_t i = 0; i < product.rows; ++i) {
-      const std::span<const float> h(product.h + i * w.rows, w.rows);
-      float* const y = product.y + i * w.cols + first;
-      std::fill_n(y, count, 0.0F);
-      for (std::uint32_t block = 0; block < neuron_blocks_of(w.rows); ++block) {
-        const ActiveRows active(w, block, h);
-        if (active.count() == 0) continue;
-        NeuronRows neurons = neuron_rows(product.matrix, active);
+    std::array<std::array<ActiveRows, kTaskVectors>, 2> active;  // of even and of odd blocks
+    for (std::uint32_t i = 0; i < vectors; ++i) {
+      std::fill_n(output(vector + i) + first, count, 0.0F);
+      active[0][i].find(w, 0, hidden(vector + i));
+    }
+    for (std::uint32_t block = 0; block < neuron_blocks_of(w.rows); ++block) {
+      for (std::uint32_t i = 0; i < vectors; ++i) {
+        ActiveRows& next = active[(block + 1) % 2][i];
+        next.find(w, block + 1, hidden(vector + i));
+        NeuronRows neurons = neuron_rows(product.matrix, active[block % 2][i]);
         neurons.first_col = first;
         neurons.cols = count;
-        add(w, neurons, y);
+        neurons.soon = next.rows();
+        neurons.soon_count = next.count();
+        tell_ranges(w, first, count, neurons.soon_ranges);
+        if (neurons.count != 0) add(w, neurons, output(vector + i) + first);
       }
     }
   }
+  std::span<const float> hidden(std::size_t vector) const {
+    return {product.h + vector * product.matrix.w.rows, product.matrix.w.rows};
+  }
+  float* output(std::size_t vector) const { return product.y + vector * product.matrix.w.cols; }
 };
 
 }  // namespace
@@ -141,13 +176,16 @@ std::uint32_t add_neuron_block(const NeuronMatrix& matrix, std::uint32_t block,
   check(matrix);
   const MatrixView& w = matrix.w;
   CHECK(h.size() == w.rows && block < neuron_blocks_of(w.rows));
-  const ActiveRows active(w, block, h);
+  ActiveRows active;
+  active.find(w, block, h);
   if (active.count() == 0) return 0;
-  const ActiveRows next(w, block + 1, h);
+  ActiveRows next;
+  next.find(w, block + 1, h);
   NeuronRows neurons = neuron_rows(matrix, active);
   neurons.soon = next.rows();
   neurons.soon_count = next.count();
-  neurons.soon_bytes = static_cast<std::uint32_t>(stored_bytes(w.format, Layout::kRows, 1, w.cols));
+  neurons.soon_ranges[0].bytes =
+      static_cast<std::uint32_t>(stored_bytes(w.format, Layout::kRows, 1, w.cols));
   add(w, neurons, y);
   return active.count();
 }
@@ -156,7 +194,7 @@ std::uint64_t neuron_matmul(const NeuronProduct& product, Parallel& parallel) {
   check(product.matrix);
   const MatrixView& w = product.matrix.w;
   NeuronJob job{product};
-  run_tasks(parallel, (w.cols + kTaskColumns - 1) / kTaskColumns, job);
+  run_tasks(parallel, job.tasks(), job);
   const std::size_t all = std::size_t{product.rows} * w.rows;
   return all - static_cast<std::uint64_t>(std::count(product.h, product.h + all, 0.0F));
 }

@@ -35,9 +35,15 @@ struct FaultPlan {
 
   Duration disk_latency = std::chrono::microseconds(100);
   double disk_bytes_per_second = 200e6;
-  double read_error = 0;    // per read
-  double write_error = 0;   // per write or sync
-  double bit_rot = 0;       // per read: one bit of what is read flips for good
+  double read_error = 0;   // per read
+  double write_error = 0;  // per write or sync
+  double bit_rot = 0;      // per read: one bit of what is read flips for good
+  // Of block reads (Disk::open_blocks), besides read_error; the file itself stays as it is.
+  double slow_block = 0;     // takes up to a hundred times the latency longer
+  double stalled_block = 0;  // takes up to longest_stall longer
+  Duration longest_stall = std::chrono::seconds(5);
+  double lying_block = 0;   // one bit of what is read is wrong
+  double short_block = 0;   // comes back as if the file ended there
   double kept_write = 0.3;  // a crash keeps an unsynced write whole ...
   double torn_write = 0.2;  // ... or only its beginning; otherwise it is lost
   std::uint64_t disk_bytes = std::numeric_limits<std::uint64_t>::max();

@@ -12,19 +12,22 @@ namespace {
 
 // Everything one epoch of a node sees. Kept until the world ends: its tasks may outlive it.
 struct Life {
-  Life(sim::Core& core, sim::Fabric& fabric, sim::FileSystem& files, std::shared_ptr<sim::Epoch> e)
+  Life(sim::Core& core, sim::Fabric& fabric, sim::FileSystem& files, std::shared_ptr<sim::Epoch> e,
+       BlockCounters& blocks)
       : epoch(std::move(e)),
         name(epoch->node + "/" + std::to_string(epoch->number)),
         clock(core),
         random(core, name),
-        compute(core, name + "/compute"),
+        job_clock(core),
+        compute(core, name + "/compute", job_clock),
         log(core, epoch),
-        disk(core, files, epoch),
+        disk(core, files, epoch, job_clock, blocks),
         network(fabric, epoch, clock, log) {}
   std::shared_ptr<sim::Epoch> epoch;
   std::string name;
   sim::SimClock clock;
   sim::SimRandom random;
+  sim::JobClock job_clock;
   sim::SimCompute compute;
   sim::SimLog log;
   sim::SimDisk disk;
@@ -34,6 +37,7 @@ struct Life {
 struct Node {
   explicit Node(std::uint64_t capacity) : files(capacity) {}
   sim::FileSystem files;
+  BlockCounters blocks;
   std::vector<std::unique_ptr<Life>> lives;
   bool is_up() const { return !lives.empty() && lives.back()->epoch->alive; }
 };
@@ -92,7 +96,7 @@ Env World::node_env(const std::string& node) {
   auto epoch = std::make_shared<sim::Epoch>(sim::Epoch{node, place.lives.size() + 1, true});
   p.core.trace(node, "node.start", std::to_string(epoch->number));
   auto& life = *place.lives.emplace_back(
-      std::make_unique<Life>(p.core, p.fabric, place.files, std::move(epoch)));
+      std::make_unique<Life>(p.core, p.fabric, place.files, std::move(epoch), place.blocks));
   return Env{executor(), life.clock, life.network, life.disk, life.random, life.compute, life.log};
 }
 
@@ -131,6 +135,18 @@ std::optional<Buffer> World::file(const std::string& node, const std::string& pa
   if (found == parts_->nodes.end()) return std::nullopt;
   const auto inode = found->second.files.find(sim::plain_path(path));
   return inode ? std::optional(inode->current) : std::nullopt;
+}
+
+BlockCounters World::block_counters(const std::string& node) const {
+  return parts_->nodes.at(node).blocks;
+}
+
+bool World::truncate(const std::string& node, const std::string& path, std::uint64_t size) {
+  const auto inode = parts_->nodes.at(node).files.find(sim::plain_path(path));
+  if (!inode || size > inode->current.size()) return false;
+  inode->current.resize(size);
+  inode->durable.resize(std::min<std::size_t>(size, inode->durable.size()));
+  return true;
 }
 
 bool World::flip_bit(const std::string& node, const std::string& path, std::uint64_t bit) {

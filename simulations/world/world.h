@@ -31,6 +31,12 @@ class Checker {
   virtual std::optional<std::string> violation() = 0;
 };
 
+// What the block reads of one node met, over all its epochs.
+struct BlockCounters {
+  std::uint64_t reads = 0, bytes = 0;
+  std::uint64_t slow = 0, stalled = 0, failed = 0, cut_short = 0, lied = 0;
+};
+
 struct WorldOptions {
   std::uint64_t seed = 1;
   FaultPlan faults{};
@@ -65,6 +71,8 @@ class World {
   // Disks, for checkers and sabotage; they cost no time and leave no trace.
   std::vector<std::string> files(const std::string& node) const;
   std::optional<Buffer> file(const std::string& node, const std::string& path) const;
+  bool truncate(const std::string& node, const std::string& path, std::uint64_t size);
+  BlockCounters block_counters(const std::string& node) const;
   bool flip_bit(const std::string& node, const std::string& path, std::uint64_t bit);
 
   // Runs while `goes_on` holds, not past `limit`.

@@ -13,6 +13,7 @@
 #include "common/model/evaluate.h"
 #include "common/model/tokenizer.h"
 #include "coordinator/compress/internal/calibration_pass.h"
+#include "coordinator/compress/internal/coded_size.h"
 #include "coordinator/compress/internal/matrix_rounding.h"
 #include "coordinator/compress/internal/output_importance.h"
 #include "coordinator/compress/internal/sensitivity.h"
@@ -45,10 +46,11 @@ struct Variant {
   const char* name;
   double loss_step = 1e-9;  // nats for each squared step: the scale of every matrix's steps
   double exponent = 1;
-  double price = kTheoryPrice;
+  double price = 0;
   bool feedback = true;
   bool importance = true;
   Format format = Format::kQ6;
+  double damping = 0.01;
   bool allocated = true;  // steps by alpha, or the same relative error for all
   std::string only = {};  // the one matrix that is rounded; "": all
 };
@@ -70,7 +72,7 @@ struct Setting {
   CalibrationText text;
   std::vector<TokenId> held_out;
   std::map<std::string, Matrix, std::less<>> matrices;
-  std::uint64_t weights = 0, fixed_bytes = 0;
+  std::uint64_t weights = 0;
   std::vector<float> reference;  // logits
 };
 
@@ -130,7 +132,6 @@ void gather(Setting& to, std::span<const TokenId> all, const char* cache) {
   for (const TensorEntry& entry : to.base->manifest().tensors) {
     to.weights += std::uint64_t{entry.rows} * entry.cols;
     if (!can_be_quantized(entry.name, entry.shape)) {
-      to.fixed_bytes += stored_bytes(entry.format, entry.layout, entry.rows, entry.cols);
       continue;
     }
     Matrix& matrix = to.matrices[entry.name];
@@ -173,34 +174,32 @@ class VariantEncoder final : public MatrixEncoder {
         MatrixRounding::prepare(tensor, values,
                                 {.statistics = matrix.seen ? &matrix.statistics : nullptr,
                                  .importance = importance,
-                                 .feedback = variant_.feedback},
+                                 .feedback = variant_.feedback,
+                                 .damping = variant_.damping},
                                 setting_.pool));
     if (!rounding.takes_steps()) {
       rounding.encode(tensor.format, out);
-      ordered += out.size();
-      classed += out.size();
       return {};
     }
     UniformRule rule{.exponent = variant_.exponent, .price = variant_.price};
     const double alpha = std::max(matrix.alpha, 1e-7);
     rule.scale = variant_.allocated ? variant_.loss_step / alpha
                                     : variant_.loss_step / static_cast<double>(values.size());
-    const CodedSize with = rounding.encode_uniform(tensor.format, rule, true, out);
-    classed += with.bytes();
-    heads += with.heads;
+    rounding.encode_uniform(tensor.format, rule, out);
     last_error = rounding.squared_error(tensor.format, out);
+    predicted += alpha * last_error;
     if (verbose) {
       const auto count = static_cast<double>(values.size());
-      std::printf("  %-36s alpha %9.6f coded %6.3f heads %5.3f error %.6f loss %.7f\n",
-                  tensor.name.c_str(), alpha, 8.0 * static_cast<double>(with.bytes()) / count,
-                  8.0 * static_cast<double>(with.heads) / count, last_error, alpha * last_error);
+      std::printf("  %-36s alpha %9.6f coded %6.3f error %.6f loss %.7f\n", tensor.name.c_str(),
+                  alpha, 8.0 * static_cast<double>(coded_bytes(tensor, out)) / count, last_error,
+                  alpha * last_error);
     }
     return {};
   }
 
-  std::uint64_t ordered = 0, classed = 0, heads = 0;
   bool verbose = false;
   double last_error = 0;
+  double predicted = 0;
 
  private:
   Setting& setting_;
@@ -208,7 +207,7 @@ class VariantEncoder final : public MatrixEncoder {
 };
 
 struct Outcome {
-  double bits = 0, heads = 0, resident = 0, kl = 0, growth = 0, last_error = 0;
+  double bits = 0, resident = 0, kl = 0, predicted = 0, growth = 0, last_error = 0;
 };
 
 Outcome run(Setting& setting, const Variant& variant, bool whole, bool verbose = false) {
@@ -219,13 +218,13 @@ Outcome run(Setting& setting, const Variant& variant, bool whole, bool verbose =
   const auto model = must(Model::open(*artifact));
   const double per = 8.0 / static_cast<double>(setting.weights);
   Outcome out;
-  out.bits = per * static_cast<double>(encoder.classed + setting.fixed_bytes);
-  out.heads = per * static_cast<double>(encoder.heads);
+  out.bits = per * static_cast<double>(must(coded_bytes(*artifact)));
   for (const TensorEntry& entry : artifact->manifest().tensors) {
     out.resident +=
         per * static_cast<double>(stored_bytes(entry.format, entry.layout, entry.rows, entry.cols));
   }
   out.last_error = encoder.last_error;
+  out.predicted = encoder.predicted;
   const auto ids = std::span(setting.held_out).first(kDivergenceIds);
   out.kl =
       divergence(setting.reference, logits_of(*model, setting.pool, ids), model->config().vocab);
@@ -252,10 +251,9 @@ void measure_missing(Setting& setting) {
 
 void print(const Variant& variant, const Outcome& outcome) {
   std::printf(
-      "%-24s step %.3e exp %.2f price %.3f | coded %.4f (heads %.4f) resident %.3f | KL %.6f"
-      " ppl %+.4f %%\n",
-      variant.name, variant.loss_step, variant.exponent, variant.price, outcome.bits, outcome.heads,
-      outcome.resident, outcome.kl, outcome.growth * 100);
+      "%-32s step %.3e | coded %.4f resident %.3f | KL %.6f (predicted %.6f) ppl %+.4f %%\n",
+      variant.name, variant.loss_step, outcome.bits, outcome.resident, outcome.kl,
+      outcome.predicted, outcome.growth * 100);
   std::fflush(stdout);
 }
 
@@ -300,11 +298,11 @@ int main(int argc, char** argv) {
       logits_of(*setting.model, setting.pool, std::span(setting.held_out).first(kDivergenceIds));
   measure_missing(setting);
   for (int i = 6; i < argc; ++i) {
-    // name=bits,step,exponent,price,feedback,importance,format,allocated,whole
-    double bits = 3.2, step = 1e-9, exponent = 1, price = kTheoryPrice;
+    // bits,step,exponent,price,feedback,importance,format,allocated,whole,damping
+    double bits = 3.2, step = 1e-9, exponent = 1, price = 0, damping = 0.01;
     int feedback = 1, importance = 1, format = 6, allocated = 1, whole = 0;
-    std::sscanf(argv[i], "%lf,%lf,%lf,%lf,%d,%d,%d,%d,%d", &bits, &step, &exponent, &price,
-                &feedback, &importance, &format, &allocated, &whole);
+    std::sscanf(argv[i], "%lf,%lf,%lf,%lf,%d,%d,%d,%d,%d,%lf", &bits, &step, &exponent, &price,
+                &feedback, &importance, &format, &allocated, &whole, &damping);
     Variant variant{argv[i],
                     step,
                     exponent,
@@ -315,6 +313,7 @@ int main(int argc, char** argv) {
                     : format == 5 ? Format::kQ5
                     : format == 6 ? Format::kQ6
                                   : Format::kQ8,
+                    damping,
                     allocated != 0};
     if (bits > 0) {
       at_bits(setting, variant, bits, whole != 0);

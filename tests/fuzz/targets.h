@@ -10,6 +10,7 @@ namespace skein::fuzz {
 
 void artifact(ByteView input);
 void blocks(ByteView input);
+void coded_artifact_page(ByteView input);
 void coded_elements(ByteView input);
 void coded_page(ByteView input);
 void frame(ByteView input);
@@ -36,6 +37,7 @@ struct Target {
 inline constexpr std::array kTargets = {
     Target{"artifact", artifact},
     Target{"blocks", blocks},
+    Target{"coded_artifact_page", coded_artifact_page},
     Target{"coded_elements", coded_elements},
     Target{"coded_page", coded_page},
     Target{"frame", frame},

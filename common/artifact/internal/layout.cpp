@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "common/coding/page_coding.h"
+
 namespace skein::internal {
 
 namespace {
@@ -17,7 +19,7 @@ std::uint64_t align(std::uint64_t offset) {
 Buffer encode_header(const ArtifactHeader& header) {
   Buffer bytes(kArtifactHeaderBytes);
   std::copy(kArtifactMagic.begin(), kArtifactMagic.end(), bytes.begin());
-  store_le(bytes, 6, kArtifactVersion);
+  store_le(bytes, 6, header.coded ? kCodedVersion : kPlainVersion);
   store_le(bytes, 8, header.signer == PublicKey{} ? 0 : kFlagSigned);
   store_le(bytes, 12, header.pages);
   store_le(bytes, 16, header.manifest_bytes);
@@ -42,13 +44,15 @@ Result<ArtifactHeader> decode_header(ByteView front, std::uint64_t file_bytes,
     return corrupt("the artifact ends inside its header, after " + std::to_string(file_bytes) +
                    " bytes");
   }
-  if (const auto version = load_le<std::uint16_t>(front, 6); version != kArtifactVersion) {
+  const auto version = load_le<std::uint16_t>(front, 6);
+  if (version != kPlainVersion && version != kCodedVersion) {
     return fail(Errc::kUnsupported,
-                "the artifact's file has version " + std::to_string(version) + ", not 1",
+                "the artifact's file has version " + std::to_string(version) + ", not 1 or 2",
                 std::string(file_name), "use a newer Skein");
   }
   const auto flags = load_le<std::uint32_t>(front, 8);
   ArtifactHeader header;
+  header.coded = version == kCodedVersion;
   header.pages = load_le<std::uint32_t>(front, 12);
   header.manifest_bytes = load_le<std::uint64_t>(front, 16);
   header.file_bytes = load_le<std::uint64_t>(front, 24);
@@ -70,13 +74,44 @@ Result<ArtifactHeader> decode_header(ByteView front, std::uint64_t file_bytes,
   return header;
 }
 
-std::vector<std::uint64_t> page_offsets(const Manifest& manifest, std::uint64_t manifest_bytes) {
+std::vector<std::uint32_t> plain_sizes(const Manifest& manifest) {
+  std::vector<std::uint32_t> sizes;
+  sizes.reserve(manifest.pages.size());
+  for (const PageEntry& page : manifest.pages) sizes.push_back(page.bytes);
+  return sizes;
+}
+
+Result<std::vector<std::uint32_t>> read_sizes(ByteView table, const Manifest& manifest,
+                                              std::string_view file_name) {
+  std::vector<std::uint32_t> sizes(manifest.pages.size());
+  const std::span<std::byte> bytes = std::as_writable_bytes(std::span(sizes));
+  if (table.size() < bytes.size()) {
+    return fail(Errc::kCorrupt, "the artifact ends inside the sizes of its coded pages",
+                std::string(file_name), "fetch the artifact again");
+  }
+  std::ranges::copy(table.first(bytes.size()), bytes.begin());
+  for (std::size_t i = 0; i < sizes.size(); ++i) {
+    if (sizes[i] == 0 || sizes[i] > coded_bound(manifest.pages[i].bytes)) {
+      return fail(Errc::kCorrupt,
+                  "page " + std::to_string(i) + " of " + std::to_string(manifest.pages[i].bytes) +
+                      " bytes cannot be coded in " + std::to_string(sizes[i]),
+                  std::string(file_name), "fetch the artifact again");
+    }
+  }
+  return sizes;
+}
+
+Buffer encode_sizes(std::span<const std::uint32_t> sizes) {
+  return to_buffer(std::as_bytes(sizes));
+}
+
+std::vector<std::uint64_t> page_offsets(std::span<const std::uint32_t> sizes, std::uint64_t front) {
   std::vector<std::uint64_t> offsets;
-  offsets.reserve(manifest.pages.size() + 1);
-  std::uint64_t end = kArtifactHeaderBytes + manifest_bytes;
-  for (const PageEntry& page : manifest.pages) {
+  offsets.reserve(sizes.size() + 1);
+  std::uint64_t end = front;
+  for (const std::uint32_t size : sizes) {
     offsets.push_back(align(end));
-    end = offsets.back() + page.bytes;
+    end = offsets.back() + size;
   }
   offsets.push_back(end);
   return offsets;

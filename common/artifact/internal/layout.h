@@ -20,13 +20,16 @@ constexpr std::array<std::byte, N - 1> magic_of(const char (&text)[N]) {
 inline constexpr auto kManifestMagic = magic_of("SKMAN\1\0\0");
 inline constexpr std::size_t kSignedManifestPrefix = 104;
 
-// .skein: header (128 bytes), manifest, pages in manifest order, each at a multiple of 64.
+// .skein: header (128 bytes), manifest, pages in manifest order, each at a multiple of 64. Version
+// 2: the pages are coded, and their sizes stand between the manifest and the first of them.
 inline constexpr auto kArtifactMagic = magic_of("SKEIN\1");
-inline constexpr std::uint16_t kArtifactVersion = 1;
+inline constexpr std::uint16_t kPlainVersion = 1;
+inline constexpr std::uint16_t kCodedVersion = 2;
 inline constexpr std::size_t kArtifactHeaderBytes = 128;
 inline constexpr std::uint64_t kPageAlignment = 64;
 
 struct ArtifactHeader {
+  bool coded = false;
   std::uint32_t pages = 0;
   std::uint64_t manifest_bytes = 0;
   std::uint64_t file_bytes = 0;
@@ -39,8 +42,14 @@ Buffer encode_header(const ArtifactHeader& header);
 Result<ArtifactHeader> decode_header(ByteView front, std::uint64_t file_bytes,
                                      std::string_view file_name);
 
-// Offset of every page, and after the last one the file's end.
-std::vector<std::uint64_t> page_offsets(const Manifest& manifest, std::uint64_t manifest_bytes);
+std::vector<std::uint32_t> plain_sizes(const Manifest& manifest);  // of each page
+// Those that a version 2 file tells, `pages` of them at the front of `table`. Errc::kCorrupt for a
+// size that no coded page of the manifest's has.
+Result<std::vector<std::uint32_t>> read_sizes(ByteView table, const Manifest& manifest,
+                                              std::string_view file_name);
+Buffer encode_sizes(std::span<const std::uint32_t> sizes);
+// Offset of every page, the first after `front` bytes, and after the last one the file's end.
+std::vector<std::uint64_t> page_offsets(std::span<const std::uint32_t> sizes, std::uint64_t front);
 
 // "page 17 of 4f2a..." and what to do about it: one sentence wherever a page is damaged.
 tl::unexpected<Error> damaged_page(std::size_t page, const Digest& manifest, std::string where);

@@ -11,6 +11,11 @@ Task<Result<void>> NewFile::append(ByteView bytes) {
   co_return Result<void>{};
 }
 
+Task<Result<void>> NewFile::overwrite(std::uint64_t offset, ByteView bytes) {
+  CHECK(offset + bytes.size() <= size_);
+  co_return co_await file_->write_at(offset, bytes);
+}
+
 Task<Result<void>> NewFile::commit() {
   CO_TRY_VOID(co_await file_->sync());
   file_.reset();

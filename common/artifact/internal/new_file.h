@@ -20,6 +20,8 @@ class NewFile {
 
   // At the end of what is there; the first call creates the temporary.
   Task<Result<void>> append(ByteView bytes);
+  // Over what was appended.
+  Task<Result<void>> overwrite(std::uint64_t offset, ByteView bytes);
   // The bytes are durable; the name is, after the directory is synced.
   Task<Result<void>> commit();
   // After a failure: removes the temporary if it can.

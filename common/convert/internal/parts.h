@@ -20,6 +20,8 @@ enum class Role : std::uint8_t {
   kLoraOut,    // (rank, D)
   kLoraStack,  // (5, rank, D), stored as it is
   kSquare,     // (D, D)
+  kFactorIn,   // (rank, D): the right factor of a square one
+  kFactorOut,  // (D, rank): the left one
   kFfnIn,      // (F, D)
   kFfnOut,     // (D, F), stored neuron-major
   kTokens,     // (V, D): embedding and head
@@ -30,6 +32,7 @@ enum class Presence : std::uint8_t {
   kAlways,
   kFirstLayerOnly,
   kOptionalInFirstLayer,  // the value residual: layer 0 carries it unused, or not at all
+  kFactor,                // beside the matrix of the name before it, in its place, or not at all
 };
 
 // Sets of versions, as bits.

@@ -39,6 +39,8 @@ void lay_out(TensorPlan& plan, const std::vector<std::uint32_t>& shape, std::uin
       plan.cols = shape[0];
       return;
     case Role::kSquare:
+    case Role::kFactorIn:
+    case Role::kFactorOut:
     case Role::kFfnIn:
     case Role::kTokens:
       break;
@@ -90,7 +92,8 @@ void choose_format(TensorPlan& plan, Precision precision, MatrixEncoder* encoder
 bool can_be_quantized(Role role, std::span<const std::uint32_t> shape) {
   if (!is_matrix(role) || shape.size() < 2) return false;
   const bool thin = (role == Role::kLoraIn && shape[1] < kMinQuantizedRank) ||
-                    (role == Role::kLoraOut && shape[0] < kMinQuantizedRank);
+                    (role == Role::kLoraOut && shape[0] < kMinQuantizedRank) ||
+                    (role == Role::kFactorOut && shape[1] < kMinQuantizedRank);
   return !thin;
 }
 

@@ -3,6 +3,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
+#include <cstdlib>
 #include <thread>
 
 #include "common/env/real/internal/parts.h"
@@ -27,6 +28,12 @@ std::size_t threads_or_all(std::size_t asked) {
   return asked > 0 ? asked : std::max(1U, std::thread::hardware_concurrency());
 }
 
+Result<BlockIo> block_io_of(const RealOptions& options) {
+  if (options.block_io) return *options.block_io;
+  const char* const wanted = std::getenv("SKEIN_IO");
+  return parse_block_io(wanted == nullptr ? "" : wanted);
+}
+
 }  // namespace
 
 struct RealEnv::Parts {
@@ -34,7 +41,11 @@ struct RealEnv::Parts {
       : log(options.log_level, options.log_format),
         clock(loop),
         network(loop, clock, log),
-        disk(loop),
+        blocking(clock),
+        disk(loop, block_io_of(options)),
+        throttled(options.storage.limits()
+                      ? std::make_unique<ThrottledDisk>(disk, clock, blocking, options.storage)
+                      : nullptr),
         compute(loop, threads_or_all(options.compute_threads)),
         signals(loop) {}
   ~Parts() {
@@ -49,7 +60,9 @@ struct RealEnv::Parts {
   real::RealClock clock;
   real::RealRandom random;
   real::RealNetwork network;
+  real::RealBlockingClock blocking;
   real::RealDisk disk;
+  std::unique_ptr<ThrottledDisk> throttled;
   real::RealCompute compute;
   asio::signal_set signals;
   std::function<void()> on_drain;
@@ -72,7 +85,7 @@ Env RealEnv::env() {
   return Env{parts_->loop.get_executor(),
              parts_->clock,
              parts_->network,
-             parts_->disk,
+             parts_->throttled ? static_cast<Disk&>(*parts_->throttled) : parts_->disk,
              parts_->random,
              parts_->compute,
              parts_->log};

@@ -17,6 +17,8 @@
 #include "common/env/disk.h"
 #include "common/env/env.h"
 #include "common/env/network.h"
+#include "common/env/real/block_io.h"
+#include "common/env/throttle/storage_model.h"
 
 namespace skein {
 
@@ -26,6 +28,9 @@ struct RealOptions {
   std::size_t compute_threads = 0;  // for Compute::parallel(); 0 = one per processor
   LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kText;  // one line an event on standard error
+  // How Disk::open_blocks() reads; without it SKEIN_IO says, and else it is the best there is.
+  std::optional<BlockIo> block_io{};
+  StorageSpeed storage{};  // slows the disk's reads down to this; the default does not
 };
 
 class RealEnv {

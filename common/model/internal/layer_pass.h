@@ -55,6 +55,9 @@ class LayerPass {
     const Matrix& w;
     InputBuffer& x;
     RowBuffer& y;
+    // In the tasks that make y: its codes (this is y again), or its sum into another.
+    InputBuffer* codes = nullptr;
+    RowBuffer* sum = nullptr;
   };
   void multiply(std::initializer_list<Multiply> products);
   // The same for one; then body(row, outputs first to first + count) for each row, in the task that
@@ -76,7 +79,7 @@ class LayerPass {
   // the value rows of neurons that fired.
   void channel_mix(const ChannelMix& ffn, Rows x);
   // x += output in_o, whose rows (and codes) are ready.
-  void add_output(const Matrix& output, Rows x);
+  void add_output(const Projections& projections, Rows x);
 
   Workspace& work;
   Parallel& parallel;
@@ -84,11 +87,21 @@ class LayerPass {
 
  private:
   void multiply_one(const Multiply& product, const AfterTiles& finish);
+  struct Finish;
   void mix_columns(std::initializer_list<Mix> mixes, std::uint32_t row, Columns columns);
   void add_neurons(const NeuronMajor& value);
   void add_neurons_of_one(const NeuronMajor& value);
   std::uint32_t rows_;
 };
+
+// y += left (right x) in two products: the first goes where W x does, the second into a later
+// round.
+LayerPass::Multiply first_factor(const Factors& factors, InputBuffer& x, FactorBuffers& by);
+LayerPass::Multiply second_factor(const Factors& factors, const Matrix& w, FactorBuffers& by,
+                                  RowBuffer& y);
+
+// One of those that read the same input: of those that want its codes, if any does.
+const Matrix& reader_of(std::initializer_list<const Matrix*> readers);
 
 // What time mixing reads and changes: the residual stream, and the layer's state of each sequence.
 struct TimeMixing {
@@ -123,7 +136,7 @@ struct HeadTasks {
 struct DecayAttention {
   View bonus;
   const Norm& ln_x;
-  const Matrix& output;
+  const Projections& projections;
   float epsilon = kGroupNormEpsilon;
   bool gated = true;
 };

@@ -9,6 +9,12 @@
 
 namespace skein {
 
+// Between and behind the factors of one matrix.
+struct FactorBuffers {
+  InputBuffer low;  // (rank)
+  RowBuffer more;   // (width): what is added, where the matrix itself is there too
+};
+
 // Letters as in the papers; `in` buffers are what the matrix of that letter multiplies.
 struct Workspace {
   RowBuffer normed;                    // the layer's input, normed; also what token shift keeps
@@ -16,7 +22,8 @@ struct Workspace {
   InputBuffer in_r, in_w, in_k, in_v, in_a, in_g, in_o, in_x;  // (width)
   InputBuffer low_w, low_a, low_v, low_g;                      // between the matrices of the LoRAs
   RowBuffer r, w, k, v, a, g, kk, b, gate, y, out, mu;         // (width)
-  InputBuffer h;                                               // (ffn_width)
+  FactorBuffers by_r, by_k, by_v, by_g, by_o;
+  InputBuffer h;              // (neurons of the layer)
   std::vector<float> shares;  // (blocks of neurons, width): decode's channel mix
   RowBuffer logits;           // (vocab): of several sessions
   Activation activation;      // for Runner::feed

@@ -1,20 +1,15 @@
-// CodedSize: how many bytes a rounded matrix's pages take once they are entropy coded, found by
-// coding them. Pure; any thread.
+// CodedSize: how many bytes pages and matrices take once they are entropy coded, found by coding
+// them as files, the wire and memory have them. One thread.
 #pragma once
 
-#include "coordinator/compress/internal/error_feedback.h"
+#include "common/artifact/page_source.h"
 
 namespace skein {
 
-struct CodedSize {
-  std::uint64_t codes = 0;  // bytes
-  std::uint64_t heads = 0;
-  std::uint64_t bytes() const { return codes + heads; }
-};
+// A quantized matrix's share, from its stored bytes, cut as convert cuts them into pages.
+std::uint64_t coded_bytes(const TensorEntry& tensor, ByteView stored);
 
-// Page by page as convert cuts them. Codes in contexts by their group's step class, or (order 0)
-// in one; heads as differences of their steps from the neighbours', and zeros.
-CodedSize coded_size(const GroupCodes& rounded, const StoredValues& matrix, Format format,
-                     bool contexts);
+// All pages that hold tensors, coded.
+Result<std::uint64_t> coded_bytes(PageSource& pages);
 
 }  // namespace skein

@@ -27,12 +27,16 @@ void StatisticsObserver::saw(std::string_view tensor, std::span<const float> inp
     found = by_tensor_.emplace(std::string(tensor), InputStatistics{}).first;
     found->second.sum.setZero(width);
     found->second.gram.setZero(width, width);
+    found->second.fired.setZero(width);
+    found->second.peak.setZero(width);
   }
   InputStatistics& to = found->second;
   const auto count = static_cast<Eigen::Index>(inputs.size() / width);
   const InputRows x(inputs.data(), count, width);
   to.rows += static_cast<std::uint64_t>(count);
   to.sum += x.cast<double>().colwise().sum().transpose();
+  to.fired += (x.array() != 0.0F).cast<double>().matrix().colwise().sum().transpose();
+  to.peak = to.peak.cwiseMax(x.cwiseAbs().colwise().maxCoeff().transpose());
   const Eigen::Index blocks = (width + kBlock - 1) / kBlock;
   parallel_.for_each(static_cast<std::size_t>(blocks), [&](std::size_t block) {
     const Eigen::Index first = static_cast<Eigen::Index>(block) * kBlock;

@@ -15,6 +15,8 @@ struct InputStatistics {
   std::uint64_t rows = 0;  // inputs seen
   Eigen::VectorXd sum;     // (width): of each channel
   Eigen::MatrixXf gram;    // (width, width): sum of x x^T; lower triangle
+  Eigen::VectorXd fired;   // (width): how often it was not zero
+  Eigen::VectorXf peak;    // (width): the largest magnitude
 
   std::uint32_t width() const { return static_cast<std::uint32_t>(gram.rows()); }
   double mean(std::uint32_t channel) const;

@@ -70,11 +70,9 @@ double MatrixRounding::clipped(Format format, const UniformRule& rule) const {
   return uniform(format, rule).clipped();
 }
 
-CodedSize MatrixRounding::encode_uniform(Format format, const UniformRule& rule, bool contexts,
-                                         MutableByteView out) const {
-  const GroupCodes codes = feedback_->round(matrix_, uniform(format, rule), parallel_);
-  place(codes, matrix_, format, out);
-  return coded_size(codes, matrix_, format, contexts);
+void MatrixRounding::encode_uniform(Format format, const UniformRule& rule,
+                                    MutableByteView out) const {
+  place(feedback_->round(matrix_, uniform(format, rule), parallel_), matrix_, format, out);
 }
 
 double MatrixRounding::squared_error(Format format, ByteView stored) const {

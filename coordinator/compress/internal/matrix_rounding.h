@@ -6,7 +6,6 @@
 #include <optional>
 
 #include "common/artifact/manifest.h"
-#include "coordinator/compress/internal/coded_size.h"
 #include "coordinator/compress/internal/uniform_rounding.h"
 
 namespace skein {
@@ -30,9 +29,8 @@ class MatrixRounding {
   void encode(Format format, MutableByteView out) const;
   // Whether encode_uniform can be called: rows and inputs are whole groups.
   bool takes_steps() const { return feedback_.has_value(); }
-  // With steps as rule has them; rule.scale is in the units of power(). What it takes once coded.
-  CodedSize encode_uniform(Format format, const UniformRule& rule, bool contexts,
-                           MutableByteView out) const;
+  // With steps as rule has them; rule.scale is in the units of power().
+  void encode_uniform(Format format, const UniformRule& rule, MutableByteView out) const;
   // Share of the groups that the format does not span with such steps.
   double clipped(Format format, const UniformRule& rule) const;
   // The mean square of what the matrix gives, each output times its importance; where the text does

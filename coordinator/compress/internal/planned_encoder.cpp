@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "coordinator/compress/internal/coded_size.h"
+#include "coordinator/compress/internal/low_rank.h"
 #include "coordinator/compress/internal/matrix_rounding.h"
 #include "coordinator/compress/internal/sensitivity.h"
 
@@ -58,7 +60,8 @@ Result<void> PlannedEncoder::encode(const TensorEntry& tensor, std::span<const f
     const UniformRule rule = rule_of(tensor);
     SteppedMatrix& stepped = stepped_[tensor.name];
     stepped.weights = values.size();
-    stepped.size = rounding.encode_uniform(tensor.format, rule, true, out);
+    rounding.encode_uniform(tensor.format, rule, out);
+    stepped.coded_bytes = coded_bytes(tensor, out);
     stepped.clipped = rounding.clipped(Format::kQ4, rule);
     stepped.clipped_wider = rounding.clipped(Format::kQ5, rule);
     stepped.squared_error = rounding.squared_error(tensor.format, out);
@@ -69,8 +72,25 @@ Result<void> PlannedEncoder::encode(const TensorEntry& tensor, std::span<const f
       output_errors_[tensor.name] = std::sqrt(rounding.squared_error(tensor.format, out));
     }
   }
+  const char target = target_of(tensor.name);
+  if (options_.residual && target != 0 && options_.targets.contains(target)) {
+    CHECK(statistics != nullptr);
+    add_factors(tensor, values, out, *statistics);
+  }
   if (options_.progress) options_.progress(tensor.name);
   return {};
+}
+
+void PlannedEncoder::add_factors(const TensorEntry& tensor, std::span<const float> values,
+                                 ByteView stored, const InputStatistics& statistics) {
+  std::vector<float> missed(values.size());
+  decode(tensor.format, tensor.layout, tensor.rows, tensor.cols, stored, missed);
+  for (std::size_t i = 0; i < missed.size(); ++i) missed[i] = values[i] - missed[i];
+  const DenseMatrix left_out{tensor.rows, tensor.cols, missed};
+  for (CheckpointTensor& factor :
+       factors_of({tensor.name, left_out, &statistics}, *options_.residual)) {
+    made_.push_back(std::move(factor));
+  }
 }
 
 std::optional<double> PlannedEncoder::output_error(std::string_view tensor) const {

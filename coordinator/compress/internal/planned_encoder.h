@@ -9,6 +9,7 @@
 #include "coordinator/compress/internal/calibration_pass.h"
 #include "coordinator/compress/internal/matrix_rounding.h"
 #include "coordinator/compress/internal/output_importance.h"
+#include "coordinator/compress/structure_plan.h"
 
 namespace skein {
 
@@ -16,14 +17,14 @@ namespace skein {
 struct StepPlan {
   double loss_step = 0;  // nats a token that a squared step costs: step^2 = loss_step / alpha * ...
   double exponent = 1;
-  double price = kTheoryPrice;
+  double price = 0;
   std::map<std::string, double, std::less<>> alphas = {};  // nats for each unit of relative error
 };
 
 // What became of a matrix with such steps.
 struct SteppedMatrix {
   std::uint64_t weights = 0;
-  CodedSize size;
+  std::uint64_t coded_bytes = 0;
   double clipped = 0;        // share of its groups that q4 does not span
   double clipped_wider = 0;  // that q5 does not
   double squared_error = 0;  // relative
@@ -35,9 +36,11 @@ class PlannedEncoder final : public MatrixEncoder {
     std::map<std::string, Format, std::less<>> formats = {};  // of matrices
     Format otherwise = Format::kQ8;
     double damping = 0.01;
+    bool feedback = true;                      // else all goes to the nearest, whatever was seen
+    std::optional<LowRankPlan> residual = {};  // factors of what rounding these matrices missed
+    std::string targets = {};                  // their letters
     std::optional<StepPlan> steps = {};
-    bool feedback = true;  // with steps: or each input for itself
-    const OutputImportance* importance = nullptr;
+    const OutputImportance* importance = nullptr;  // with steps
     std::function<void(std::string_view tensor)> progress = {};
   };
   // `pass` is nullptr (everything goes to the nearest) or stands before the first layer.
@@ -47,6 +50,7 @@ class PlannedEncoder final : public MatrixEncoder {
   Format format_of(std::string_view tensor) override;
   Result<void> encode(const TensorEntry& tensor, std::span<const float> values,
                       MutableByteView out) override;
+  std::span<const CheckpointTensor> made() override { return made_; }
 
   // The relative error of its outputs over the text; nullopt where that is not known.
   std::optional<double> output_error(std::string_view tensor) const;
@@ -54,6 +58,8 @@ class PlannedEncoder final : public MatrixEncoder {
   const std::map<std::string, SteppedMatrix, std::less<>>& stepped() const { return stepped_; }
 
  private:
+  void add_factors(const TensorEntry& tensor, std::span<const float> values, ByteView stored,
+                   const InputStatistics& statistics);
   Result<const InputStatistics*> statistics_of(std::string_view tensor);
   UniformRule rule_of(const TensorEntry& tensor) const;
 
@@ -63,6 +69,7 @@ class PlannedEncoder final : public MatrixEncoder {
   bool head_done_ = false;
   std::map<std::string, double, std::less<>> output_errors_;
   std::map<std::string, SteppedMatrix, std::less<>> stepped_;
+  std::vector<CheckpointTensor> made_;
 };
 
 }  // namespace skein

@@ -34,6 +34,35 @@ json::object describe(const TensorReport& tensor) {
   return out;
 }
 
+json::object describe(const TechniqueReport& technique) {
+  json::object out{{"name", technique.name},
+                   {"bytes_before", technique.bytes_before},
+                   {"bytes", technique.bytes_after}};
+  if (technique.perplexity_before) out["perplexity_before"] = *technique.perplexity_before;
+  if (technique.perplexity_after) out["perplexity"] = *technique.perplexity_after;
+  return out;
+}
+
+void describe_techniques(const PressResult& pressed, json::object& out) {
+  json::array techniques;
+  for (const TechniqueReport& technique : pressed.techniques) {
+    techniques.push_back(describe(technique));
+  }
+  if (!techniques.empty()) out["techniques"] = std::move(techniques);
+  json::array layers;
+  for (const PrunedLayer& layer : pressed.pruned) {
+    json::object& told = layers.emplace_back(json::object{}).as_object();
+    told["neurons_before"] = layer.neurons_before;
+    told["neurons"] = layer.neurons;
+    told["output_error"] = layer.output_error;
+    if (layer.compensated_error) told["compensated_error"] = *layer.compensated_error;
+  }
+  if (!layers.empty()) out["pruned"] = std::move(layers);
+  json::object factored;
+  for (const auto& [name, error] : pressed.factored) factored[name] = error;
+  if (!factored.empty()) out["factored"] = std::move(factored);
+}
+
 // Everything that is stored of tensors, what is derived from them too: as `skein inspect` counts.
 double bits_per_weight(const PressResult& pressed) {
   std::uint64_t bytes = 0;
@@ -64,6 +93,7 @@ json::object describe(const PressResult& pressed, const Digest& digest, double s
                    {"tensors", std::move(tensors)},
                    {"seconds", seconds}};
   if (!pressed.calibration.empty()) out["calibration"] = pressed.calibration;
+  describe_techniques(pressed, out);
   if (pressed.predicted_loss) out["predicted_loss"] = *pressed.predicted_loss;
   if (pressed.coded_bits) out["coded_bits_per_weight"] = *pressed.coded_bits;
   if (pressed.measured) {
@@ -87,6 +117,17 @@ std::string summary_of(const PressResult& pressed) {
     for (const auto& [format, count] : formats) out << " " << count << " " << format;
     if (pressed.coded_bits) out << "; " << *pressed.coded_bits << " once coded";
     out << "; calibrated on " << pressed.calibration << "\n";
+  }
+  for (const TechniqueReport& technique : pressed.techniques) {
+    out << technique.name << ": " << technique.bytes_before << " -> " << technique.bytes_after
+        << " bytes";
+    if (technique.perplexity_before && technique.perplexity_after) {
+      const double more = *technique.perplexity_after / *technique.perplexity_before - 1;
+      out << std::fixed << std::setprecision(4) << ", perplexity " << *technique.perplexity_before
+          << " -> " << *technique.perplexity_after << " (" << std::showpos << more * 100
+          << std::noshowpos << " %)";
+    }
+    out << "\n";
   }
   if (pressed.measured) {
     const MeasuredLoss& loss = *pressed.measured;

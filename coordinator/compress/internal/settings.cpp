@@ -83,17 +83,29 @@ Result<void> set_entropy_exponent(PressSettings& settings, std::string_view valu
   return set_between(settings.entropy_exponent, value, "entropy.exponent", 0, 1.5);
 }
 
+Result<void> set_pages(PressSettings& settings, std::string_view value) {
+  if (value == "coded") settings.coded_pages = true;
+  if (value == "plain") settings.coded_pages = false;
+  if (settings.coded_pages) return {};
+  return not_a("a way of writing pages", value, "entropy.pages", "use coded or plain");
+}
+
 struct Known {
   std::string_view name;
   Result<void> (*set)(PressSettings&, std::string_view);
 };
-constexpr std::array kKnown = {
-    Known{"quantize.format", set_format},          Known{"quantize.method", set_method},
-    Known{"quantize.damping", set_damping},        Known{"calibration.ids", set_calibration_ids},
-    Known{"sensitivity.ids", set_sensitivity_ids}, Known{"entropy.bits", set_entropy_bits},
-    Known{"entropy.lambda", set_entropy_price},    Known{"entropy.exponent", set_entropy_exponent}};
+constexpr std::array kKnown = {Known{"quantize.format", set_format},
+                               Known{"quantize.method", set_method},
+                               Known{"quantize.damping", set_damping},
+                               Known{"calibration.ids", set_calibration_ids},
+                               Known{"sensitivity.ids", set_sensitivity_ids},
+                               Known{"entropy.bits", set_entropy_bits},
+                               Known{"entropy.lambda", set_entropy_price},
+                               Known{"entropy.exponent", set_entropy_exponent},
+                               Known{"entropy.pages", set_pages}};
 
 Result<void> apply(PressSettings& settings, std::string_view name, std::string_view value) {
+  if (is_structure_setting(name)) return set_structure(settings.structure, name, value);
   std::string names;
   for (const Known& known : kKnown) {
     if (known.name == name) return known.set(settings, value);
@@ -101,7 +113,7 @@ Result<void> apply(PressSettings& settings, std::string_view name, std::string_v
   }
   return fail(Errc::kUsage,
               "there is no setting '" + std::string(name.substr(0, kMostQuoted)) + "'", "--set",
-              "the settings are " + names);
+              "the settings are " + names + ", " + std::string(kStructureSettings));
 }
 
 }  // namespace

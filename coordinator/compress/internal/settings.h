@@ -7,6 +7,7 @@
 
 #include "common/base/result.h"
 #include "coordinator/compress/compression_plan.h"
+#include "coordinator/compress/internal/structure_settings.h"
 
 namespace skein {
 
@@ -15,13 +16,13 @@ struct PressSettings {
   std::optional<Format> format;                       // quantize.format: q8, q6, q5 or q4
   std::optional<CompressionPlan::Rounding> rounding;  // quantize.method: nearest or gptq
   std::optional<double> damping;                      // quantize.damping, above 0, at most 1
+  std::optional<bool> coded_pages;                    // entropy.pages: coded or plain
   std::optional<std::uint32_t> calibration_ids;       // calibration.ids
   std::optional<std::uint32_t> sensitivity_ids;       // sensitivity.ids
   std::optional<double> entropy_bits;                 // entropy.bits, 1 to 8
   std::optional<double> entropy_price;                // entropy.lambda, 0 to 1
   std::optional<double> entropy_exponent;             // entropy.exponent, 0 to 1.5
-
-  bool entropy() const { return entropy_bits || entropy_price || entropy_exponent; }
+  StructureSettings structure;                        // prune.*, lowrank.*
 };
 
 inline constexpr std::uint32_t kFewestIds = 512;

@@ -9,6 +9,9 @@
 namespace skein {
 namespace {
 
+// What a bit is worth in squared steps where the step is traded for it, ln 2 / 6. Codes may be
+// chosen at a lower price: errors that feedback hands on cost more than their squares.
+constexpr double kTradedPrice = 0.11552453009332421;
 constexpr double kHeadBits = 9;     // what a head unlike its neighbours costs, about
 constexpr int kStepsAnOctave = 16;  // of a head's scale
 constexpr int kDetours = 5;         // steps tried below the one that spans a group
@@ -52,13 +55,13 @@ double mean_log2(std::span<const double> weights) {
   return sum / static_cast<double>(weights.size());
 }
 
-}  // namespace
-
 std::uint8_t step_class(Format format, std::uint16_t head) {
   // The upper bits of a half float's exponent and mantissa, or of a packed head's.
   const unsigned code = format == Format::kQ8 ? head >> 6 : head >> 7;
   return static_cast<std::uint8_t>(code / kClassSteps % kStepClasses);
 }
+
+}  // namespace
 
 UniformRounding::Shape UniformRounding::shape_of(Format format) {
   if (format == Format::kQ8) {
@@ -148,7 +151,7 @@ void UniformRounding::learn_bits(const StoredValues& matrix) {
     const auto most = static_cast<std::size_t>(shape_.most);
     for (std::size_t code = 0; code <= most; ++code) all += counts[c][code] += 0.5;
     for (std::size_t code = 0; code <= most; ++code) {
-      bits_[c][code] = static_cast<float>(price_ * -std::log2(counts[c][code] / all));
+      bits_[c][code] = static_cast<float>(-std::log2(counts[c][code] / all));
     }
   }
 }
@@ -166,7 +169,7 @@ double UniformRounding::cost(const GroupGrid& grid, float share, std::span<const
   for (std::size_t i = 0; i < kGroup; ++i) {
     const unsigned code = grid.code_of(targets[i]);
     const float miss = targets[i] - grid.weight_of(code);
-    sum += static_cast<double>(miss * miss * importance[i] * share + bits[code]);
+    sum += static_cast<double>(miss * miss * importance[i] * share) + kTradedPrice * bits[code];
   }
   return sum;
 }
@@ -182,7 +185,7 @@ GroupGrid UniformRounding::grid(std::size_t row, std::size_t group, std::span<co
   if (fits(best)) return best;
   const float share = share_at(row, group);
   double least = cost(best, share, targets, importance);
-  const double head = price_ * kHeadBits;
+  const double head = kTradedPrice * kHeadBits;
   const auto consider = [&](const GroupGrid& tried) {
     const double all = cost(tried, share, targets, importance) + head;
     if (!(all < least)) return;
@@ -208,12 +211,13 @@ unsigned UniformRounding::code(std::size_t row, std::size_t group, const GroupGr
   const float share = share_at(row, group) * importance;
   const auto& bits = bits_[step_class(shape_.format, grid.head)];
   const unsigned nearest = grid.code_of(target);
+  const auto price = static_cast<float>(price_);
   const auto zero = static_cast<unsigned>(grid.zero);
   unsigned best = nearest;
   float least = -1;
   for (unsigned code = nearest;;) {
     const float miss = target - grid.weight_of(code);
-    const float all = miss * miss * share + bits[code];
+    const float all = miss * miss * share + price * bits[code];
     if (least >= 0 && !(all < least)) break;
     least = all;
     best = code;

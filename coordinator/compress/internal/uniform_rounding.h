@@ -8,8 +8,8 @@
 // format's codes do not span takes a larger step where that is worth more than the bits of another
 // head.
 //
-// A head's context (METHODS 2.2) is a class of its step: codes of groups with like steps share
-// statistics, and whoever decodes knows the heads first.
+// What a code's bits are thought to be is learned by classes of steps (METHODS 2.2), much as pages
+// are coded with contexts by rows or columns (kernels/codecs).
 //
 // Immutable once prepared; any thread.
 #pragma once
@@ -21,15 +21,11 @@
 namespace skein {
 
 inline constexpr std::uint32_t kStepClasses = 16;            // half octaves, over eight octaves
-inline constexpr double kTheoryPrice = 0.11552453009332421;  // ln 2 / 6: of a bit, in steps squared
-
-// The class of a group's step: the context of its codes.
-std::uint8_t step_class(Format format, std::uint16_t head);
 
 struct UniformRule {
   double scale = 1;     // step^2 where the weight of errors is 1
   double exponent = 1;  // step^2 is proportional to weight^-exponent; about the geometric mean
-  double price = kTheoryPrice;  // of a bit, in squared steps
+  double price = 0;     // of a bit, in squared steps; 0: the nearest code
 };
 
 class UniformRounding final : public GroupRounding {
@@ -69,7 +65,7 @@ class UniformRounding final : public GroupRounding {
   std::vector<std::int32_t> of_row_;    // codes of steps: their sum is the group's
   std::vector<std::int32_t> of_group_;  // by group of a row
   std::vector<float> mean_;             // importance, by group of a row
-  std::array<std::array<float, 256>, kStepClasses> bits_{};  // of each code, times the price
+  std::array<std::array<float, 256>, kStepClasses> bits_{};  // of each code
   double clipped_ = 0;
 };
 

@@ -39,6 +39,24 @@ Dense<float> transposed(const Dense<float>& w) {
   return out;
 }
 
+// A matrix and what its factors add to it.
+Dense<float> sum(const Matrix& stored, const Factors& factors) {
+  if (factors.right.is_absent()) return matrix(stored);
+  const Dense<float> right = matrix(factors.right);
+  const Dense<float> left = matrix(factors.left);
+  Dense<float> all = stored.is_absent() ? Dense<float>{left.rows, right.cols, {}} : matrix(stored);
+  all.values.resize(std::size_t{left.rows} * right.cols);
+  for (std::size_t row = 0; row < left.rows; ++row) {
+    for (std::size_t k = 0; k < left.cols; ++k) {
+      const float factor = left.values[row * left.cols + k];
+      for (std::size_t col = 0; col < right.cols; ++col) {
+        all.values[row * right.cols + col] += factor * right.values[k * right.cols + col];
+      }
+    }
+  }
+  return all;
+}
+
 Dense<float> vector(const std::vector<float>& values) {
   return {1, static_cast<std::uint32_t>(values.size()), values};
 }
@@ -64,10 +82,10 @@ gradients::DenseLayer<float> layer(const LayerWeights& stored, bool first) {
   dense.shift_v = vector(att.x_v);
   dense.shift_a = vector(att.x_a);
   dense.shift_g = vector(att.x_g);
-  dense.receptance = matrix(att.receptance);
-  dense.key = matrix(att.key);
-  dense.value = matrix(att.value);
-  dense.output = matrix(att.output);
+  dense.receptance = sum(att.receptance, att.receptance_factors);
+  dense.key = sum(att.key, att.key_factors);
+  dense.value = sum(att.value, att.value_factors);
+  dense.output = sum(att.output, att.output_factors);
   dense.decay = lora(att.w);
   dense.rate = lora(att.a);
   dense.gate = lora(att.g);

@@ -35,26 +35,34 @@ struct SpanMultipliers {
 // Walks the rows that will be wanted next, a cache line at a time.
 class Fetcher {
  public:
-  SKEIN_INLINE explicit Fetcher(const NeuronRows& neurons, std::size_t steps)
-      : row_(neurons.soon), end_(neurons.soon + neurons.soon_count), bytes_(neurons.soon_bytes) {
-    const std::size_t lines = (bytes_ + 63) / 64 * neurons.soon_count;
-    each_ = steps == 0 ? 0 : (lines + steps - 1) / steps;
+  SKEIN_INLINE Fetcher(const NeuronRows& neurons, std::size_t steps)
+      : row_(neurons.soon),
+        end_(neurons.soon + neurons.soon_count),
+        ranges_(neurons.soon_ranges),
+        at_(ranges_[0].from) {
+    const std::size_t bytes = ranges_[0].bytes + ranges_[1].bytes;
+    each_ = steps == 0 ? 0 : (bytes / 64 + 2) * neurons.soon_count / steps + 1;
   }
   SKEIN_INLINE void step() {
     for (std::size_t i = 0; i < each_ && row_ != end_; ++i) {
       __builtin_prefetch(text(*row_) + at_, 0, 2);  // not into the first level: it is not its turn
       at_ += 64;
-      if (at_ < bytes_) continue;
-      at_ = 0;
-      ++row_;
+      if (at_ >= ranges_[range_].from + ranges_[range_].bytes) next_range();
     }
   }
 
  private:
+  SKEIN_INLINE void next_range() {
+    range_ = range_ == 0 && ranges_[1].bytes != 0 ? 1 : 0;
+    row_ += range_ == 0 ? 1 : 0;
+    at_ = ranges_[range_].from;
+  }
+
   const std::byte* const* row_;
   const std::byte* const* end_;
-  std::size_t bytes_;
-  std::size_t at_ = 0;
+  const NeuronRows::Range* ranges_;
+  std::size_t range_ = 0;
+  std::size_t at_;
   std::size_t each_;
 };
 

@@ -84,7 +84,15 @@ constexpr std::size_t kInputsAtOnce = 4;
 #define SKEIN_UNROLL_INPUTS
 #endif
 
-// One tile, inputs [first, first + kInputs), group by group.
+// Into the second level: the tile at hand needs the first.
+template <std::size_t kBytes>
+SKEIN_INLINE void fetch(const char* at) {
+#pragma clang loop unroll(full)
+  for (std::size_t line = 0; line < kBytes; line += 64) __builtin_prefetch(at + line, 0, 2);
+}
+
+// One tile, inputs [first, first + kInputs), group by group. With the last inputs the tile that
+// comes next in memory is fetched: by then this one has long been near, and memory would idle.
 template <unsigned bits, std::size_t kInputs>
 SKEIN_INLINE void grouped_tile(const char* at, const Inputs& x, std::size_t first, float* y,
                                std::size_t y_stride) {
@@ -98,7 +106,10 @@ SKEIN_INLINE void grouped_tile(const char* at, const Inputs& x, std::size_t firs
     scales[i] = x.scales + (first + i) * groups;
     sums[i] = x.sums + (first + i) * groups;
   }
+  const bool is_last = first + kInputs == x.rows;
+  const std::size_t tile_bytes = groups * Group<bits>::kBytes;
   for (std::size_t group = 0; group < groups; ++group, at += Group<bits>::kBytes) {
+    if (is_last) fetch<Group<bits>::kBytes>(at + tile_bytes);
     const Group<bits> w(at);
     const SumsOfInputs<bits, kInputs> products(w, codes, group * 32);
     SKEIN_UNROLL_INPUTS

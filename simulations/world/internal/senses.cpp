@@ -85,8 +85,9 @@ bool SimRandom::sometimes(std::string_view site) {
 
 Task<void> SimCompute::run(std::function<void()> job, Duration cost) {
   const Duration takes = random_.jitter(cost, core_.plan().compute_jitter);
-  busy_until_ = std::max(busy_until_, core_.now()) + takes;
+  clock_.advance_to(std::max(busy_until_, core_.now()));
   job();
+  busy_until_ = clock_.now() + takes;
   Task<void> passing = core_.pass_until(busy_until_);
   co_await std::move(passing);
 }

@@ -20,6 +20,19 @@ class SimClock final : public Clock {
   Core& core_;
 };
 
+// The time of a node's thread that computes. A job runs within one instant of the world; what it
+// waits for meanwhile moves this clock ahead of the world's, and the job takes that much longer.
+class JobClock {
+ public:
+  explicit JobClock(Core& core) : core_(core) {}
+  Instant now() const { return std::max(core_.now(), at_); }
+  void advance_to(Instant at) { at_ = std::max(at_, at); }
+
+ private:
+  Core& core_;
+  Instant at_{};
+};
+
 // xoshiro256**, seeded from the world's seed and a name, so that a new node reshuffles nobody.
 class SimRandom final : public Random {
  public:
@@ -36,13 +49,15 @@ class SimRandom final : public Random {
 // The job runs at once; its cost passes before the caller resumes. One job at a time per node.
 class SimCompute final : public Compute {
  public:
-  SimCompute(Core& core, std::string_view name) : core_(core), random_(core, name) {}
+  SimCompute(Core& core, std::string_view name, JobClock& clock)
+      : core_(core), random_(core, name), clock_(clock) {}
   Task<void> run(std::function<void()> job, Duration cost) override;
   Parallel& parallel() override { return serial_; }
 
  private:
   Core& core_;
   SimRandom random_;
+  JobClock& clock_;
   SerialParallel serial_;
   Instant busy_until_{};
 };

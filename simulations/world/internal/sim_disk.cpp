@@ -49,13 +49,25 @@ tl::unexpected<Error> device_error(const std::string& path) {
               "check the disk and the system log");
 }
 
+StorageSpeed speed_of(const FaultPlan& plan) {
+  return {.megabytes_per_second = plan.disk_bytes_per_second / 1e6,
+          .latency = std::chrono::floor<std::chrono::microseconds>(plan.disk_latency)};
+}
+
 }  // namespace
 
-SimDisk::SimDisk(Core& core, FileSystem& files, std::shared_ptr<const Epoch> epoch)
+SimDisk::SimDisk(Core& core, FileSystem& files, std::shared_ptr<const Epoch> epoch, JobClock& clock,
+                 BlockCounters& counters)
     : core_(core),
       files_(files),
       epoch_(std::move(epoch)),
-      random_(core, epoch_->node + "/disk/" + std::to_string(epoch_->number)) {}
+      random_(core, epoch_->node + "/disk/" + std::to_string(epoch_->number)),
+      blocks_{core,
+              epoch_,
+              SimRandom(core, epoch_->node + "/blocks/" + std::to_string(epoch_->number)),
+              clock,
+              counters,
+              StorageModel(speed_of(core.plan()))} {}
 
 Result<void> SimDisk::alive() const {
   if (epoch_->alive) return {};
@@ -134,6 +146,13 @@ Result<std::unique_ptr<MappedFile>> SimDisk::map(const std::string& path) {
   TRY(const auto inode, files_.open(plain, OpenMode::kRead));
   rot(*inode, 0, inode->current.size(), plain);
   return std::make_unique<SimMap>(inode->current);
+}
+
+Result<std::unique_ptr<BlockReads>> SimDisk::open_blocks(const std::string& path) {
+  TRY_VOID(alive());
+  const std::string plain = plain_path(path);
+  TRY(auto inode, files_.open(plain, OpenMode::kRead));
+  return std::make_unique<SimBlockReads>(blocks_, std::move(inode), plain);
 }
 
 Task<Result<void>> SimDisk::rename(std::string from, std::string to) {

@@ -5,15 +5,18 @@
 #include "simulations/world/internal/core.h"
 #include "simulations/world/internal/file_system.h"
 #include "simulations/world/internal/senses.h"
+#include "simulations/world/internal/sim_block_reads.h"
 
 namespace skein::sim {
 
 class SimDisk final : public Disk {
  public:
-  SimDisk(Core& core, FileSystem& files, std::shared_ptr<const Epoch> epoch);
+  SimDisk(Core& core, FileSystem& files, std::shared_ptr<const Epoch> epoch, JobClock& clock,
+          BlockCounters& counters);
 
   Task<Result<std::unique_ptr<File>>> open(std::string path, OpenMode mode) override;
   Result<std::unique_ptr<MappedFile>> map(const std::string& path) override;
+  Result<std::unique_ptr<BlockReads>> open_blocks(const std::string& path) override;
   Task<Result<void>> rename(std::string from, std::string to) override;
   Task<Result<void>> remove(std::string path) override;
   Task<Result<void>> make_directories(std::string path) override;
@@ -38,6 +41,7 @@ class SimDisk final : public Disk {
   FileSystem& files_;
   std::shared_ptr<const Epoch> epoch_;
   SimRandom random_;
+  BlockDevice blocks_;
 };
 
 }  // namespace skein::sim

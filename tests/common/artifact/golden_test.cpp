@@ -54,10 +54,10 @@ SampleArtifact golden_artifact() {
   return {std::move(manifest), std::move(pages)};
 }
 
-Buffer golden_bytes() {
+Buffer golden_bytes(PageCoding coding = PageCoding::kPlain) {
   MemoryDisk disk;
   SampleArtifact artifact = golden_artifact();
-  CHECK(run_task(write_artifact(disk, "a", artifact, golden_key())));
+  CHECK(run_task(write_artifact(disk, "a", artifact, golden_key(), coding)));
   return disk.contents("a");
 }
 
@@ -103,8 +103,8 @@ const BadFile kBadFiles[] = {
      "artifact again"},
     {"not_an_artifact.skein", [](Buffer& b) { flip(b, 0); },
      "this is not a Skein artifact (not_an_artifact.skein): make one with `skein import`"},
-    {"newer_version.skein", [](Buffer& b) { b[6] = std::byte{2}; },
-     "the artifact's file has version 2, not 1 (newer_version.skein): use a newer Skein"},
+    {"newer_version.skein", [](Buffer& b) { b[6] = std::byte{3}; },
+     "the artifact's file has version 3, not 1 or 2 (newer_version.skein): use a newer Skein"},
     {"flipped_page_byte.skein", [](Buffer& b) { flip(b, b.size() - 1); },
      "page 1 of dcea53ab911f does not match its hash (flipped_page_byte.skein, offset 832): fetch "
      "the artifact again"},
@@ -136,6 +136,36 @@ const BadFile kBadFiles[] = {
      "the manifest is not a Cap'n Proto message (absurd_pointer.skein, manifest): fetch the "
      "artifact again"},
 };
+
+const BadFile kBadCodedFiles[] = {
+    {"coded_flipped_page_byte.skein", [](Buffer& b) { flip(b, b.size() - 1); },
+     "page 1 of dcea53ab911f does not match its hash (coded_flipped_page_byte.skein, offset 832): "
+     "fetch the artifact again"},
+    {"coded_absurd_page_size.skein", [](Buffer& b) { store_le(b, 648, ~0U); },
+     "page 0 of 128 bytes cannot be coded in 4294967295 (coded_absurd_page_size.skein): fetch the "
+     "artifact again"},
+    {"coded_truncated_sizes.skein",
+     [](Buffer& b) {
+       b.resize(650);
+       store_le(b, 24, std::uint64_t{650});
+     },
+     "the artifact ends inside the sizes of its coded pages (coded_truncated_sizes.skein): fetch "
+     "the artifact again"},
+    {"coded_said_to_be_plain.skein", [](Buffer& b) { b[6] = std::byte{1}; },
+     "the pages end at byte 928, the file at 929 (coded_said_to_be_plain.skein, offset 929): fetch "
+     "the artifact again"},
+};
+
+TEST(GoldenArtifact, CodedIsWhatIsWrittenToday) {
+  expect_stored("coded.skein", golden_bytes(PageCoding::kCoded));
+  EXPECT_EQ(verdict_on("coded.skein"), "sound");
+  for (const BadFile& bad : kBadCodedFiles) {
+    Buffer bytes = golden_bytes(PageCoding::kCoded);
+    bad.damage(bytes);
+    expect_stored(bad.name, bytes);
+    EXPECT_EQ(verdict_on(bad.name), bad.sentence);
+  }
+}
 
 TEST(GoldenArtifact, IsWhatIsWrittenToday) {
   expect_stored("good.skein", golden_bytes());

@@ -50,7 +50,7 @@ TEST(CompressionPlan, PresetsAreBudgetsOfLossAndBits) {
 TEST(CompressionPlan, EntropyAimsAtBitsOnceCoded) {
   CompressionRequest request;
   request.only = {"entropy"};
-  EXPECT_EQ(made(request).entropy->bits, 3.6);
+  EXPECT_TRUE(made(request).only_pages);
   request.settings = {"entropy.bits=3.2", "entropy.lambda=0.05", "entropy.exponent=0.5"};
   request.bits_per_weight = 4.6;
   const CompressionPlan plan = made(request);
@@ -58,6 +58,8 @@ TEST(CompressionPlan, EntropyAimsAtBitsOnceCoded) {
   EXPECT_EQ(plan.entropy->price, 0.05);
   EXPECT_EQ(plan.entropy->exponent, 0.5);
   EXPECT_TRUE(plan.has_feedback());
+  EXPECT_TRUE(plan.codes_pages);
+  EXPECT_FALSE(plan.only_pages);
   EXPECT_NE(plan.steps()[3].find("entropy: steps for 3.200 bits"), std::string::npos);
   EXPECT_FALSE(made({}).entropy);
 }
@@ -82,6 +84,8 @@ TEST(CompressionPlan, WhatEntropyCannotGoWithIsRefused) {
   other = request;
   other.bits_per_weight = 3.5;
   EXPECT_EQ(refused_at(other), "--bits-per-weight");
+  other.settings = {"entropy.lambda=0.1"};
+  EXPECT_EQ(refused_at(other), "--set entropy");
   for (const char* const wrong : {"entropy.bits=0.5", "entropy.lambda=2", "entropy.exponent=x"}) {
     other.settings = {wrong};
     EXPECT_TRUE(refused_at(other).starts_with("--set entropy.")) << wrong;
@@ -97,11 +101,31 @@ TEST(CompressionPlan, AMemoryBudgetDoesNotCountTheEmbedding) {
   EXPECT_EQ(made(request).counted(), Counted::kAll);
 }
 
+TEST(CompressionPlan, StructureComesBeforeFormatsAndWhatRoundingMissedAfterThem) {
+  CompressionRequest request;
+  request.settings = {"prune.ratio=0.1", "lowrank.factor=4"};
+  const CompressionPlan both = made(request);
+  EXPECT_TRUE(both.quantizes && both.calibrates());
+  ASSERT_EQ(both.steps().size(), 6U);
+  EXPECT_EQ(both.steps()[1].find("prune: 10 %"), 0U) << both.steps()[1];
+  EXPECT_EQ(both.steps()[2].find("lowrank: r, k, v"), 0U) << both.steps()[2];
+  request.settings = {"lowrank.compensate=16"};
+  const CompressionPlan residual = made(request);
+  ASSERT_EQ(residual.steps().size(), 5U);
+  EXPECT_EQ(residual.steps()[3].find("lowrank: what rounding missed"), 0U);
+  request.settings = {};
+  request.only = {"prune"};
+  const CompressionPlan alone = made(request);
+  EXPECT_FALSE(alone.quantizes);
+  EXPECT_EQ(alone.prune->ratio, 0.05);
+  EXPECT_EQ(alone.steps().size(), 3U);
+}
+
 TEST(CompressionPlan, ContradictionsAreRefusedWithTheReason) {
   struct {
     CompressionRequest request;
     std::string part;
-  } cases[14];
+  } cases[26];
   std::size_t count = 0;
   const auto add = [&](const std::string& part) -> CompressionRequest& {
     cases[count].part = part;
@@ -109,7 +133,27 @@ TEST(CompressionPlan, ContradictionsAreRefusedWithTheReason) {
   };
   add("small").preset = "small";
   add("no preset 'huge'").preset = "huge";
-  add("no technique 'prune'").only = {"quantize", "prune"};
+  add("no technique 'distill'").only = {"quantize", "distill"};
+  CompressionRequest& alone = add("leaves out prune");
+  alone.only = {"quantize"};
+  alone.settings = {"prune.ratio=0.1"};
+  CompressionRequest& unformatted = add("leaves out quantize");
+  unformatted.only = {"prune"};
+  unformatted.settings = {"quantize.format=q4"};
+  CompressionRequest& nothing_missed = add("leaves out quantize");
+  nothing_missed.only = {"lowrank"};
+  nothing_missed.settings = {"lowrank.compensate=8"};
+  CompressionRequest& after = add("after the budget");
+  after.settings = {"lowrank.compensate=8"};
+  after.bits_per_weight = 5;
+  add("kept and made good").settings = {"lowrank.compensate=8", "lowrank.factor=4"};
+  add("each say which rank").settings = {"lowrank.ratio=0.2", "lowrank.factor=4"};
+  add("of which only those that fire").settings = {"lowrank.targets=r,ffn.key"};
+  add("named once").settings = {"lowrank.targets=r,r"};
+  add("keeps more neurons").settings = {"prune.ratio=0.6", "prune.guard=0.6"};
+  add("is not known here").settings = {"prune.score=luck"};
+  add("not a number that fits").settings = {"prune.ratio=0.95"};
+  add("not a switch").settings = {"prune.compensate=maybe"};
   CompressionRequest& two = add("two budgets");
   two.bits_per_weight = 5;
   two.memory_budget = 100;

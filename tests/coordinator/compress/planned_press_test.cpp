@@ -113,9 +113,10 @@ TEST_F(PlannedPress, BitsOnceCodedAreKeptAndUsed) {
     EXPECT_EQ(result.artifact->manifest().grid_id, "uniform-g32-v1");
     EXPECT_GT(*result.predicted_loss, before);
     before = *result.predicted_loss;
-    std::uint64_t coded = 0;
-    for (const TensorReport& tensor : result.tensors) coded += tensor.coded_bytes.value_or(0);
-    EXPECT_LT(coded, bytes_of(result));
+    std::uint64_t weights = 0;
+    for (const TensorReport& tensor : result.tensors) weights += tensor.weights;
+    EXPECT_LT(*result.coded_bits * static_cast<double>(weights),
+              8.0 * static_cast<double>(bytes_of(result)));
   }
 }
 

@@ -45,7 +45,12 @@ Rounded rounded(std::span<const float> values, Format format, const UniformRule&
   place(out.codes, matrix, format, stored);
   out.values.resize(values.size());
   decode(format, matrix.layout, kRows, kCols, stored, out.values);
-  out.bytes = coded_size(out.codes, matrix, format, true).bytes();
+  TensorEntry tensor;
+  tensor.format = format;
+  tensor.layout = matrix.layout;
+  tensor.rows = kRows;
+  tensor.cols = kCols;
+  out.bytes = coded_bytes(tensor, stored);
   out.error = feedback.power(matrix, out.values, values, parallel);
   return out;
 }

@@ -34,24 +34,51 @@ double mean_loss(const EvalResult& result) {
   return result.nll / static_cast<double>(result.tokens);
 }
 
-TEST(Trainer, DenseForwardAgreesWithTheModelThatServes) {
-  for (const Format format : {Format::kF32, Format::kBf16, Format::kF16}) {
-    Given given(format);
-    const auto dense = internal::dense_weights(given.model->weights()).value();
-    gradients::Window<float> window(dense);
-    const std::vector<TokenId> ids = repeated({0, 5, 98, 17, 17, 42, 3}, 20);
-    const std::vector<float> states(dense.state_size(), 0.0F);
-    std::vector<float> logits(ids.size() * dense.vocab), expected(dense.vocab);
-    window.logits(ids, states, logits);
-    Runner runner(*given.model, given.serial);
-    RwkvState state = given.model->initial_state();
-    for (std::size_t t = 0; t < ids.size(); ++t) {
-      runner.step(ids[t], state, expected);
-      for (std::size_t i = 0; i < expected.size(); ++i) {
-        ASSERT_NEAR(logits[t * dense.vocab + i], expected[i], 1e-3) << t << " " << i;
-      }
+void expect_agreement(const Model& model) {
+  const auto dense = internal::dense_weights(model.weights()).value();
+  gradients::Window<float> window(dense);
+  const std::vector<TokenId> ids = repeated({0, 5, 98, 17, 17, 42, 3}, 20);
+  const std::vector<float> states(dense.state_size(), 0.0F);
+  std::vector<float> logits(ids.size() * dense.vocab), expected(dense.vocab);
+  window.logits(ids, states, logits);
+  SerialParallel serial;
+  Runner runner(model, serial);
+  RwkvState state = model.initial_state();
+  for (std::size_t t = 0; t < ids.size(); ++t) {
+    runner.step(ids[t], state, expected);
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+      ASSERT_NEAR(logits[t * dense.vocab + i], expected[i], 1e-3) << t << " " << i;
     }
   }
+}
+
+TEST(Trainer, DenseForwardAgreesWithTheModelThatServes) {
+  for (const Format format : {Format::kF32, Format::kBf16, Format::kF16}) {
+    expect_agreement(*Given(format).model);
+  }
+}
+
+TEST(Trainer, FactorsAndLayersOfFewerNeuronsAreLearnedThroughToo) {
+  const ModelConfig config = test::small_config();
+  test::MemoryPages pages = test::random_model(Format::kF32, config);
+  std::uint64_t seed = 100;
+  const auto put = [&](const std::string& name, Layout layout, std::uint32_t rows,
+                       std::uint32_t cols) {
+    pages.remove(name);
+    pages.add(name, {Format::kF32, layout, rows, cols},
+              test::random_floats(std::size_t{rows} * cols, ++seed, 0.1F));
+  };
+  for (const std::string name : {"receptance", "key", "output"}) {
+    const std::string matrix = "blocks.1.att." + name + ".weight";
+    put(matrix + std::string(kRightFactor), Layout::kTiles, 20, config.width);
+    put(matrix + std::string(kLeftFactor), Layout::kTiles, config.width, 20);
+  }
+  pages.remove("blocks.1.att.receptance.weight");  // only factors; the others have both
+  put("blocks.0.ffn.key.weight", Layout::kTiles, 200, config.width);
+  put("blocks.0.ffn.value.weight", Layout::kRows, 200, config.width);
+  const auto model = Model::open(pages);
+  ASSERT_TRUE(model) << to_string(model.error());
+  expect_agreement(**model);
 }
 
 TEST(Trainer, LearnsARepetitiveText) {

@@ -25,7 +25,9 @@ inline constexpr GoldenModelKind kGoldenModels[] = {
     {"rwkv5.2", {.version = Architecture::kRwkv5_2}},
     {"rwkv6", {.version = Architecture::kRwkv6, .heads = 2, .head_size = 20}},
     {"rwkv7", {.version = Architecture::kRwkv7}},
-    {"rwkv7-dense", {.heads = 2, .head_size = 32, .value_layout = Layout::kTiles}}};
+    {"rwkv7-dense", {.heads = 2, .head_size = 32, .value_layout = Layout::kTiles}},
+    {"rwkv5.2-factors", {.version = Architecture::kRwkv5_2, .factors = true}},
+    {"rwkv7-factors", {.factors = true}}};
 
 inline constexpr Format kGoldenFormats[] = {Format::kF32, Format::kBf16, Format::kF16, Format::kQ8,
                                             Format::kQ6,  Format::kQ5,   Format::kQ4};

@@ -18,6 +18,9 @@ struct SeededShape {
   std::uint32_t heads = 3;
   std::uint32_t head_size = 16;
   Layout value_layout = Layout::kRows;
+  // Receptance (and gate) only as factors, key and output as matrix and factors; the second layer
+  // has fewer neurons.
+  bool factors = false;
 };
 
 class SeededModel {
@@ -45,7 +48,9 @@ class SeededModel {
 
  private:
   static constexpr std::uint32_t kNeurons = 268;
+  static constexpr std::uint32_t kFewNeurons = 250;
   static constexpr std::uint32_t kRank = 10;
+  static constexpr std::uint32_t kFactorRank = 35;
 
   // Even between -1 and 1.
   float next() {
@@ -68,6 +73,14 @@ class SeededModel {
   void tiles(const std::string& name, std::uint32_t rows, std::uint32_t cols) {
     matrix(name, Layout::kTiles, rows, cols);
   }
+  void square(const std::string& name) {
+    const bool only = name.ends_with("receptance.weight") || name.ends_with("gate.weight");
+    const bool too = name.ends_with("key.weight") || name.ends_with("output.weight");
+    if (!shape_.factors || !only) tiles(name, width_, width_);
+    if (!shape_.factors || !(only || too)) return;
+    tiles(name + std::string(kRightFactor), kFactorRank, width_);
+    tiles(name + std::string(kLeftFactor), width_, kFactorRank);
+  }
   void norm(const std::string& name) {
     vector(name + ".weight", 1, 0.2F);
     vector(name + ".bias", 0, 0.2F);
@@ -79,7 +92,7 @@ class SeededModel {
     norm(block + "ln1");
     norm(block + "ln2");
     for (const char* name : {"receptance", "key", "value", "output"}) {
-      tiles(att + name + ".weight", width_, width_);
+      square(att + name + ".weight");
     }
     if (shape_.version != Architecture::kRwkv4) norm(att + "ln_x");
     if (shape_.version == Architecture::kRwkv7) {
@@ -89,7 +102,7 @@ class SeededModel {
     } else {
       add_time_mix_4_or_5(att);
     }
-    add_channel_mix(block + "ffn.");
+    add_channel_mix(block + "ffn.", layer == 1 && shape_.factors ? kFewNeurons : kNeurons);
   }
 
   void add_time_mix_4_or_5(const std::string& att) {
@@ -101,7 +114,7 @@ class SeededModel {
     vector(att + (bonus_is_faaaa ? "time_faaaa" : "time_first"), 0, 1, count);
     if (shape_.version != Architecture::kRwkv5_2) return;  // 5.1 may go without a gate
     vector(att + "time_mix_g", 0.5F, 0.5F);
-    tiles(att + "gate.weight", width_, width_);
+    square(att + "gate.weight");
   }
 
   void add_time_mix_6(const std::string& att) {
@@ -128,7 +141,7 @@ class SeededModel {
     }
   }
 
-  void add_channel_mix(const std::string& ffn) {
+  void add_channel_mix(const std::string& ffn, std::uint32_t neurons) {
     const bool is_7 = shape_.version == Architecture::kRwkv7;
     const char* const mixes = is_7                                     ? "x_"
                               : shape_.version == Architecture::kRwkv6 ? "time_maa_"
@@ -138,11 +151,11 @@ class SeededModel {
       vector(ffn + mixes + "r", 0.5F, 0.5F);
       tiles(ffn + "receptance.weight", width_, width_);
     }
-    tiles(ffn + "key.weight", kNeurons, width_);
+    tiles(ffn + "key.weight", neurons, width_);
     if (shape_.value_layout == Layout::kTiles) {
-      tiles(ffn + "value.weight", width_, kNeurons);
+      tiles(ffn + "value.weight", width_, neurons);
     } else {
-      matrix(ffn + "value.weight", Layout::kRows, kNeurons, width_);
+      matrix(ffn + "value.weight", Layout::kRows, neurons, width_);
     }
   }
 

@@ -4,6 +4,7 @@
 
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <thread>
 
 #include "common/base/check.h"
 
@@ -24,6 +25,14 @@ Task<void> RealClock::sleep_until(Instant wake) {
       std::chrono::duration_cast<Duration>(std::chrono::steady_clock::time_point::max() - began_));
   asio::steady_timer timer(loop_, began_ + std::min(wake, farthest).time_since_epoch());
   co_await timer.async_wait(asio::use_awaitable);
+}
+
+// The system wakes a thread some 60 us late; the last stretch is spent looking at the clock.
+void RealBlockingClock::sleep_until(Instant wake) {
+  constexpr Duration kLate = std::chrono::microseconds(80);
+  const Duration left = wake - now();
+  if (left > kLate) std::this_thread::sleep_for(left - kLate);
+  while (now() < wake) std::this_thread::yield();
 }
 
 std::uint64_t RealRandom::next() {

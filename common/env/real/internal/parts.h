@@ -7,6 +7,7 @@
 #include "common/env/env.h"
 #include "common/env/real/internal/thread_pool.h"
 #include "common/env/real/internal/workers.h"
+#include "common/env/throttle/throttled_disk.h"
 
 namespace skein::real {
 
@@ -21,6 +22,17 @@ class RealClock final : public Clock {
  private:
   boost::asio::io_context& loop_;
   std::chrono::steady_clock::time_point began_;
+};
+
+// Sleeps to about a microsecond: what a throttled read waits for is a few dozen of them.
+class RealBlockingClock final : public BlockingClock {
+ public:
+  explicit RealBlockingClock(const RealClock& clock) : clock_(clock) {}
+  Instant now() const override { return clock_.now(); }
+  void sleep_until(Instant wake) override;
+
+ private:
+  const RealClock& clock_;
 };
 
 class RealRandom final : public Random {

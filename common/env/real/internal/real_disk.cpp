@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstdio>
 
+#include "common/env/real/internal/block_engines.h"
 #include "common/env/real/internal/posix_calls.h"
 
 namespace skein::real {
@@ -89,7 +90,8 @@ class RealMap final : public MappedFile {
 
 }  // namespace
 
-RealDisk::RealDisk(boost::asio::io_context& loop) : workers_(loop, kThreads) {}
+RealDisk::RealDisk(boost::asio::io_context& loop, Result<BlockIo> block_io)
+    : workers_(loop, kThreads), block_io_(std::move(block_io)) {}
 
 Task<Result<std::unique_ptr<File>>> RealDisk::open(std::string path, OpenMode mode) {
   std::function<Result<OpenedFile>()> call = [path, mode] { return open_file(path, mode); };
@@ -109,6 +111,11 @@ Result<std::unique_ptr<MappedFile>> RealDisk::map(const std::string& path) {
     return tl::unexpected<Error>(errno_error("the file cannot be mapped", path, errno));
   }
   return std::make_unique<RealMap>(at, file.size, facts);
+}
+
+Result<std::unique_ptr<BlockReads>> RealDisk::open_blocks(const std::string& path) {
+  TRY_VOID(block_io_);
+  return open_block_reads(path, *block_io_);
 }
 
 Task<Result<void>> RealDisk::rename(std::string from, std::string to) {

@@ -2,18 +2,21 @@
 // the loop. Owned by RealEnv.
 #pragma once
 
+#include "common/env/block_reads.h"
 #include "common/env/disk.h"
+#include "common/env/real/block_io.h"
 #include "common/env/real/internal/workers.h"
 
 namespace skein::real {
 
 class RealDisk final : public Disk {
  public:
-  explicit RealDisk(boost::asio::io_context& loop);
+  RealDisk(boost::asio::io_context& loop, Result<BlockIo> block_io);
   void join() { workers_.join(); }
 
   Task<Result<std::unique_ptr<File>>> open(std::string path, OpenMode mode) override;
   Result<std::unique_ptr<MappedFile>> map(const std::string& path) override;
+  Result<std::unique_ptr<BlockReads>> open_blocks(const std::string& path) override;
   Task<Result<void>> rename(std::string from, std::string to) override;
   Task<Result<void>> remove(std::string path) override;
   Task<Result<void>> make_directories(std::string path) override;
@@ -26,6 +29,7 @@ class RealDisk final : public Disk {
 
  private:
   Workers workers_;
+  Result<BlockIo> block_io_;  // an error is what open_blocks() answers
 };
 
 }  // namespace skein::real

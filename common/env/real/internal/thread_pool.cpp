@@ -15,10 +15,11 @@ using std::chrono::steady_clock;
 // time.
 constexpr microseconds kSpin{50};
 constexpr int kSpinsPerLook = 32;  // at the clock
-// A helper is late when it keeps the caller waiting this long, and several times longer than the
-// caller's own pieces took.
+// A helper is late when it keeps the caller waiting this long, several times longer than the
+// caller's own pieces took, and longer than helpers have saved since one was late.
 constexpr microseconds kLate{200};
 constexpr int kLatePieces = 8;
+constexpr microseconds kSavedMost{20000};  // what a long good record is worth
 constexpr microseconds kAloneFirst{2000};
 constexpr microseconds kAloneMost{64000};
 constexpr std::uint32_t kForgiven = 2000;  // rounds on time
@@ -82,7 +83,10 @@ void ThreadPool::for_each(std::size_t count, const std::function<void(std::size_
   wait_until_done(count, round);
   const auto waited = steady_clock::now() - ended;
   counters_.shared += 1;
-  note_lateness(own != 0 && waited > kLate && waited > kLatePieces * (ended - began) / own);
+  if (own == 0) return;
+  const auto piece = (ended - began) / own;
+  saved_ = std::min<Duration>(saved_ + piece * (count - own) - waited, kSavedMost);
+  note_lateness(waited > kLate && waited > kLatePieces * piece && saved_ < Duration{0});
 }
 
 // Cuts the indices into a run for each thread. A run's `next` is stored last: who has seen it in
@@ -159,6 +163,7 @@ void ThreadPool::note_lateness(bool late) {
   }
   counters_.late += 1;
   on_time_ = 0;
+  saved_ = Duration{0};
   alone_for_ = std::clamp(alone_for_ * 2, kAloneFirst, kAloneMost);
   alone_until_ = steady_clock::now() + alone_for_;
 }

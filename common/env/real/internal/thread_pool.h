@@ -6,8 +6,8 @@
 // and nothing is allocated. Each thread must walk straight ahead: the indices are cut into one run
 // a thread, which it takes piece by piece, and only who has finished its own run takes from
 // another's. And nobody may wait for a thread that is not running: when another program has taken
-// a helper's core, its run is finished by others, and a caller that had to wait for a helper works
-// alone for a while.
+// a helper's core, its run is finished by others, and a caller that had to wait for a helper for
+// longer than helpers save works alone for a while.
 #pragma once
 
 #include <atomic>
@@ -42,6 +42,7 @@ class ThreadPool final : public Parallel {
 
  private:
   using Time = std::chrono::steady_clock::time_point;
+  using Duration = std::chrono::steady_clock::duration;
   // One thread's indices, and how many it has finished, its own or others'.
   struct alignas(128) Run {
     std::atomic<std::uint64_t> next{0};               // round << 32 | first index not taken
@@ -68,6 +69,7 @@ class ThreadPool final : public Parallel {
   Time alone_until_{};                      // no helpers before
   std::chrono::microseconds alone_for_{0};  // next time one is late
   std::uint32_t on_time_ = 0;               // shared rounds since
+  Duration saved_{0};                       // by helpers, less what they kept waiting
   Counters counters_;
   std::vector<std::thread> helpers_;
 };
