@@ -56,11 +56,6 @@ Result<std::optional<EntropyPlan>> entropy_of(const CompressionRequest& request,
     return contradiction("a preset is a budget of loss and bits of its own", "--preset",
                          "leave out the preset, or entropy.bits");
   }
-  if (request.memory_budget) {
-    return contradiction("steps for coded bits are not chosen within bytes of memory",
-                         "--memory-budget",
-                         "give --bits-per-weight: of memory, beside entropy.bits");
-  }
   EntropyPlan plan;
   plan.bits = *settings.entropy_bits;
   plan.price = settings.entropy_price.value_or(plan.price);
@@ -270,10 +265,11 @@ std::vector<std::string> CompressionPlan::steps() const {
   if (entropy) {
     steps.push_back("sensitivity: each matrix alone at q4, over " +
                     std::to_string(sensitivity_ids) + " ids");
-    steps.push_back("formats: " +
-                    (entropy->format ? std::string(name_of(*entropy->format)) + " for every matrix"
-                                     : "the smallest that spans a matrix's codes") +
-                    (bits_per_weight ? "; " + budget_text(*this) + " in memory" : ""));
+    steps.push_back(
+        "formats: " +
+        (entropy->format ? std::string(name_of(*entropy->format)) + " for every matrix"
+                         : "the smallest that spans a matrix's codes") +
+        (bits_per_weight || memory_budget ? "; " + budget_text(*this) + " in memory" : ""));
     steps.push_back("entropy: steps for " + text_of(entropy->bits, 3) +
                     " bits a weight once coded; lambda " + text_of(entropy->price, 4) +
                     ", exponent " + text_of(entropy->exponent, 2));

@@ -21,9 +21,11 @@ namespace {
 constexpr std::uint32_t kContext = 512;  // as `skein eval` has it
 constexpr std::uint64_t kSamplingSeed = 20251125;
 constexpr std::uint32_t kFewestTextIds = 512;
-constexpr double kFirstLossStep = 2e-2;  // nats of all weights; a search begins there
-constexpr double kFarFromBits = 0.3;     // formats chosen there are chosen again
-constexpr int kMostAttempts = 4;         // to reach a loss after the first
+constexpr double kFirstLossStep = 2e-2;  // nats of all weights, for 4 bits; a search begins there
+constexpr double kOctaves = 2.2;         // of it for a bit
+constexpr int kMostSurveys = 3;
+constexpr double kFarFromBits = 0.3;  // formats chosen there are chosen again
+constexpr int kMostAttempts = 4;      // to reach a loss after the first
 
 // The tensor's stored bytes, its segments one after another.
 Result<Buffer> joined(PageSource& pages, const TensorEntry& tensor) {
@@ -124,10 +126,12 @@ class Pressing {
   Result<void> find_choices();
   void count_fixed();
   Budget budget() const;
+  tl::unexpected<Error> too_small_a_budget() const;
   Result<void> choose_formats();
   Result<bool> aim_lower(int attempt);
   Result<bool> search_steps();
-  void choose_run_formats();
+  bool surveys() const { return !plan_.entropy->format && run_formats_.empty(); }
+  Result<void> choose_run_formats();
   void note_steps(const PlannedEncoder& encoder);
   void use_steps(PlannedEncoder::Options& options) const;
   Result<void> encode();
@@ -154,6 +158,7 @@ class Pressing {
   std::optional<StepSearch> search_;
   std::map<std::string, Format, std::less<>> run_formats_;
   std::map<std::string, SteppedMatrix, std::less<>> stepped_;
+  int surveys_ = 0;
   std::size_t done_ = 0;  // matrices
   PressResult result_;
 };
@@ -266,25 +271,28 @@ Result<void> Pressing::find_choices() {
                                     text_, options));
   count_fixed();
   if (plan_.entropy) {
-    search_.emplace(plan_.entropy->bits, kFirstLossStep / static_cast<double>(weights_));
+    const double first = kFirstLossStep * std::exp2(kOctaves * (4 - plan_.entropy->bits));
+    search_.emplace(plan_.entropy->bits, first / static_cast<double>(weights_));
     return {};
   }
   aim_ = plan_.most_loss;
   return choose_formats();
 }
 
+tl::unexpected<Error> Pressing::too_small_a_budget() const {
+  std::uint64_t least = fixed_bytes_;
+  for (const MatrixChoices& matrix : choices_) least += matrix.choices.front().bytes;
+  const bool memory = plan_.memory_budget.has_value();
+  const double bits = 8.0 * static_cast<double>(least) / static_cast<double>(weights_);
+  return fail(Errc::kOutOfRoom, "the model does not fit that budget",
+              memory ? "--memory-budget" : "--bits-per-weight",
+              "the smallest that can be met is " +
+                  (memory ? std::to_string(least) + " bytes" : bits_text(bits) + " bits"));
+}
+
 Result<void> Pressing::choose_formats() {
   auto allocated = allocate(choices_, budget());
-  if (!allocated) {
-    std::uint64_t least = fixed_bytes_;
-    for (const MatrixChoices& matrix : choices_) least += matrix.choices.front().bytes;
-    const bool memory = plan_.memory_budget.has_value();
-    const double bits = 8.0 * static_cast<double>(least) / static_cast<double>(weights_);
-    return fail(Errc::kOutOfRoom, "the model does not fit that budget",
-                memory ? "--memory-budget" : "--bits-per-weight",
-                "the smallest that can be met is " +
-                    (memory ? std::to_string(least) + " bytes" : bits_text(bits) + " bits"));
-  }
+  if (!allocated) return too_small_a_budget();
   allocation_ = std::move(*allocated);
   result_.predicted_loss = allocation_->loss;
   return {};
@@ -304,29 +312,31 @@ Result<bool> Pressing::aim_lower(int attempt) {
   return allocation_->formats != before.formats;
 }
 
-// Bits once coded are what was asked for, or steps are chosen anew. The first encoding, into a wide
-// format, shows what narrower ones would clip.
+// Bits once coded are what was asked for, or steps are chosen anew. Encodings into a wide format,
+// until one has about these bits, show what narrower ones would cost.
 Result<bool> Pressing::search_steps() {
   TRY(const std::uint64_t bytes, coded_bytes(*result_.artifact));
   result_.coded_bits = 8.0 * static_cast<double>(bytes) / static_cast<double>(weights_);
+  if (!surveys()) return search_->take(*result_.coded_bits);
   const bool far = std::fabs(*result_.coded_bits - plan_.entropy->bits) > kFarFromBits;
-  if (!plan_.entropy->format && (run_formats_.empty() || far)) {
-    choose_run_formats();
-    TRY_VOID(search_->take(*result_.coded_bits));
-    search_->forget();
-    return true;
-  }
-  return search_->take(*result_.coded_bits);
+  if (!far || ++surveys_ == kMostSurveys) TRY_VOID(choose_run_formats());
+  TRY_VOID(search_->take(*result_.coded_bits));
+  if (!surveys()) search_->forget();
+  return true;
 }
 
-void Pressing::choose_run_formats() {
+Result<void> Pressing::choose_run_formats() {
   std::optional<std::uint64_t> more;
   if (const Budget most = budget(); most.most_bytes) {
     std::uint64_t least = 0;
     for (const MatrixChoices& matrix : choices_) least += matrix.choices.front().bytes;
-    more = *most.most_bytes - std::min(least, *most.most_bytes);
+    if (least > *most.most_bytes) return too_small_a_budget();
+    more = *most.most_bytes - least;
   }
-  run_formats_ = skein::choose_run_formats(stepped_, more);
+  run_formats_ = skein::choose_run_formats(
+      stepped_, search_->loss_step(), more,
+      plan_.counted() == Counted::kResident ? "emb.weight" : std::string_view());
+  return {};
 }
 
 void Pressing::note_steps(const PlannedEncoder& encoder) {
@@ -366,7 +376,8 @@ void Pressing::use_steps(PlannedEncoder::Options& options) const {
   options.importance = &*importance_;
   options.steps = {.loss_step = search_->loss_step(),
                    .exponent = plan_.entropy->exponent,
-                   .price = plan_.entropy->price};
+                   .price = plan_.entropy->price,
+                   .survey = surveys()};
   for (const MatrixChoices& matrix : choices_) options.steps->alphas[matrix.name] = matrix.alpha;
 }
 

@@ -66,10 +66,6 @@ UniformRounding MatrixRounding::uniform(Format format, const UniformRule& rule) 
   return UniformRounding::prepare(matrix_, format, feedback_->energies(), own);
 }
 
-double MatrixRounding::clipped(Format format, const UniformRule& rule) const {
-  return uniform(format, rule).clipped();
-}
-
 void MatrixRounding::encode_uniform(Format format, const UniformRule& rule,
                                     MutableByteView out) const {
   place(feedback_->round(matrix_, uniform(format, rule), parallel_), matrix_, format, out);

@@ -31,8 +31,6 @@ class MatrixRounding {
   bool takes_steps() const { return feedback_.has_value(); }
   // With steps as rule has them; rule.scale is in the units of power().
   void encode_uniform(Format format, const UniformRule& rule, MutableByteView out) const;
-  // Share of the groups that the format does not span with such steps.
-  double clipped(Format format, const UniformRule& rule) const;
   // The mean square of what the matrix gives, each output times its importance; where the text does
   // not say, for inputs all alike.
   double power() const { return power_; }

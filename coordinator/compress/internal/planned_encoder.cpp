@@ -45,6 +45,20 @@ UniformRule PlannedEncoder::rule_of(const TensorEntry& tensor) const {
           .price = plan.price};
 }
 
+void PlannedEncoder::survey(const TensorEntry& tensor, const MatrixRounding& rounding,
+                            const UniformRule& rule, SteppedMatrix& stepped) {
+  stepped.formats[tensor.format] = {stepped.coded_bytes, stepped.squared_error};
+  TensorEntry other = tensor;
+  Buffer stored;
+  for (const Format format : {Format::kQ4, Format::kQ5, Format::kQ6}) {
+    if (format == tensor.format) continue;
+    other.format = format;
+    stored.resize(stored_bytes(format, tensor.layout, tensor.rows, tensor.cols));
+    rounding.encode_uniform(format, rule, stored);
+    stepped.formats[format] = {coded_bytes(other, stored), rounding.squared_error(format, stored)};
+  }
+}
+
 Result<void> PlannedEncoder::encode(const TensorEntry& tensor, std::span<const float> values,
                                     MutableByteView out) {
   TRY(const InputStatistics* const statistics, statistics_of(tensor.name));
@@ -62,9 +76,10 @@ Result<void> PlannedEncoder::encode(const TensorEntry& tensor, std::span<const f
     stepped.weights = values.size();
     rounding.encode_uniform(tensor.format, rule, out);
     stepped.coded_bytes = coded_bytes(tensor, out);
-    stepped.clipped = rounding.clipped(Format::kQ4, rule);
-    stepped.clipped_wider = rounding.clipped(Format::kQ5, rule);
     stepped.squared_error = rounding.squared_error(tensor.format, out);
+    const auto alpha = options_.steps->alphas.find(tensor.name);
+    stepped.alpha = alpha == options_.steps->alphas.end() ? 0 : alpha->second;
+    if (options_.steps->survey) survey(tensor, rounding, rule, stepped);
     output_errors_[tensor.name] = std::sqrt(stepped.squared_error);
   } else {
     rounding.encode(tensor.format, out);

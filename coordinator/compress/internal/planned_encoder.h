@@ -18,6 +18,7 @@ struct StepPlan {
   double loss_step = 0;  // nats a token that a squared step costs: step^2 = loss_step / alpha * ...
   double exponent = 1;
   double price = 0;
+  bool survey = false;  // each matrix in q4, q5 and q6, to choose from
   std::map<std::string, double, std::less<>> alphas = {};  // nats for each unit of relative error
 };
 
@@ -25,9 +26,13 @@ struct StepPlan {
 struct SteppedMatrix {
   std::uint64_t weights = 0;
   std::uint64_t coded_bytes = 0;
-  double clipped = 0;        // share of its groups that q4 does not span
-  double clipped_wider = 0;  // that q5 does not
   double squared_error = 0;  // relative
+  double alpha = 0;
+  struct Tried {
+    std::uint64_t coded_bytes = 0;
+    double squared_error = 0;
+  };
+  std::map<Format, Tried> formats = {};  // of a survey
 };
 
 class PlannedEncoder final : public MatrixEncoder {
@@ -61,6 +66,8 @@ class PlannedEncoder final : public MatrixEncoder {
   void add_factors(const TensorEntry& tensor, std::span<const float> values, ByteView stored,
                    const InputStatistics& statistics);
   Result<const InputStatistics*> statistics_of(std::string_view tensor);
+  static void survey(const TensorEntry& tensor, const MatrixRounding& rounding,
+                     const UniformRule& rule, SteppedMatrix& stepped);
   UniformRule rule_of(const TensorEntry& tensor) const;
 
   Options options_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 
 namespace skein {
 namespace {
@@ -11,39 +12,46 @@ constexpr double kInside = 0.003;  // of them, aimed at
 constexpr double kOctaves = 2.2;   // of a squared step's cost for a bit
 constexpr double kFarthest = 6;    // octaves at once
 constexpr int kMostEncodings = 8;
-constexpr double kMostClipped = 0.01;  // share of groups that a format need not span
+constexpr double kLeastWorth = 0.01;  // of a bit in memory, in coded bits
 
 }  // namespace
 
 std::map<std::string, Format, std::less<>> choose_run_formats(
-    const std::map<std::string, SteppedMatrix, std::less<>>& stepped,
-    std::optional<std::uint64_t> most_more_bytes) {
+    const std::map<std::string, SteppedMatrix, std::less<>>& stepped, double loss_step,
+    std::optional<std::uint64_t> most_more_bytes, std::string_view free) {
   struct Wish {
-    double clipped;
+    double worth;  // nats for each bit
     std::string_view name;
     Format format;
-    std::uint64_t bytes;
+    std::uint64_t bits;  // more than q4 has
   };
+  const double bit = kTradedPrice * loss_step;  // nats
   std::map<std::string, Format, std::less<>> formats;
   std::vector<Wish> wishes;
   for (const auto& [name, matrix] : stepped) {
     formats[name] = Format::kQ4;
-    const std::uint64_t bit = matrix.weights / 8;
-    if (matrix.clipped > kMostClipped) wishes.push_back({matrix.clipped, name, Format::kQ5, bit});
-    if (matrix.clipped_wider > kMostClipped) {
-      wishes.push_back({matrix.clipped_wider, name, Format::kQ6, bit});
+    const auto cost = [&](Format format) {
+      const SteppedMatrix::Tried& tried = matrix.formats.at(format);
+      return matrix.alpha * tried.squared_error + bit * 8 * static_cast<double>(tried.coded_bytes);
+    };
+    for (const auto& [format, more] : {std::pair{Format::kQ5, 1}, {Format::kQ6, 2}}) {
+      const std::uint64_t bits = matrix.weights * static_cast<std::uint64_t>(more);
+      const double worth = (cost(Format::kQ4) - cost(format)) / static_cast<double>(bits);
+      if (worth > kLeastWorth * bit) wishes.push_back({worth, name, format, bits});
     }
   }
-  // A matrix's wish for q6 comes after its wish for q5, which clips more.
   std::ranges::sort(wishes, [](const Wish& a, const Wish& b) {
-    return std::pair(-a.clipped, a.name) < std::pair(-b.clipped, b.name);
+    return std::tuple(-a.worth, a.name, a.format) < std::tuple(-b.worth, b.name, b.format);
   });
-  std::uint64_t left = most_more_bytes.value_or(~0ULL);
+  // Of both wishes of a matrix the later one is the wider, or it is worth less and left out.
+  std::uint64_t left = most_more_bytes ? *most_more_bytes * 8 : ~0ULL;
   for (const Wish& wish : wishes) {
-    if (wish.bytes > left) continue;
-    if (wish.format == Format::kQ6 && formats[std::string(wish.name)] == Format::kQ4) continue;
-    left -= wish.bytes;
-    formats[std::string(wish.name)] = wish.format;
+    Format& format = formats.find(wish.name)->second;
+    const std::uint64_t had = format == Format::kQ5 ? wish.bits / 2 : 0;
+    const std::uint64_t more = wish.name == free ? 0 : wish.bits - had;
+    if (format == Format::kQ6 || more > left) continue;
+    left -= more;
+    format = wish.format;
   }
   return formats;
 }
@@ -57,7 +65,7 @@ Result<bool> StepSearch::take(double bits) {
   if (encodings_ >= kMostEncodings) {
     if (!within_ || last_) {
       return fail(Errc::kOutOfRoom, "so few bits are not reached", "--set entropy.bits",
-                  "ask for more");
+                  "ask for more than " + std::to_string(above_ ? above_->bits : bits).substr(0, 5));
     }
     if (fits) return false;
     last_ = true;
@@ -69,7 +77,11 @@ Result<bool> StepSearch::take(double bits) {
     const double share = (above_->bits - aim) / std::max(above_->bits - within_->bits, 1e-9);
     at_ = above_->at + (within_->at - above_->at) * std::clamp(share, 0.05, 0.95);
   } else {
-    at_ += std::clamp(kOctaves * (bits - aim), -kFarthest, kFarthest);
+    // Where bits hardly follow steps, ever farther.
+    const double stride = kOctaves * (bits - aim);
+    const double least = std::min(2 * std::fabs(stride_), kFarthest);
+    stride_ = std::copysign(std::clamp(std::fabs(stride), least, kFarthest), stride);
+    at_ += stride_;
   }
   return true;
 }

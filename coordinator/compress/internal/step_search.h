@@ -9,11 +9,13 @@
 
 namespace skein {
 
-// Of a plan's formats where steps are uniform: the smallest that spans nearly all groups of a
-// matrix; wider ones go first to who is clipped most, as long as they fit in so many more bytes.
+// The formats to run, of matrices surveyed with steps of that cost: q4, unless a wider one, whose
+// codes span more, saves loss and coded bits worth having (a coded bit is worth what a step is
+// traded for). With a limit the wider ones go, as long as they fit in so many bytes more than q4,
+// where a byte saves most. `free`: a matrix whose bytes do not count.
 std::map<std::string, Format, std::less<>> choose_run_formats(
-    const std::map<std::string, SteppedMatrix, std::less<>>& stepped,
-    std::optional<std::uint64_t> most_more_bytes);
+    const std::map<std::string, SteppedMatrix, std::less<>>& stepped, double loss_step,
+    std::optional<std::uint64_t> most_more_bytes, std::string_view free);
 
 class StepSearch {
  public:
@@ -25,7 +27,10 @@ class StepSearch {
   // false: this is it. Errc::kOutOfRoom: the bits cannot be reached.
   Result<bool> take(double bits);
   // What was taken is no guide any more: formats have changed.
-  void forget() { above_ = within_ = std::nullopt; }
+  void forget() {
+    above_ = within_ = std::nullopt;
+    stride_ = 0;
+  }
 
  private:
   struct Tried {
@@ -34,6 +39,7 @@ class StepSearch {
   double target_;
   double at_;  // log2
   int encodings_ = 0;
+  double stride_ = 0;  // octaves, the last one; 0: none
   bool last_ = false;
   std::optional<Tried> above_ = {};   // the target, the nearest
   std::optional<Tried> within_ = {};  // it

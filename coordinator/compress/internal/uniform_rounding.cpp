@@ -9,9 +9,6 @@
 namespace skein {
 namespace {
 
-// What a bit is worth in squared steps where the step is traded for it, ln 2 / 6. Codes may be
-// chosen at a lower price: errors that feedback hands on cost more than their squares.
-constexpr double kTradedPrice = 0.11552453009332421;
 constexpr double kHeadBits = 9;     // what a head unlike its neighbours costs, about
 constexpr int kStepsAnOctave = 16;  // of a head's scale
 constexpr int kDetours = 5;         // steps tried below the one that spans a group
@@ -130,22 +127,14 @@ GroupGrid UniformRounding::grid_of(int step, int aside) const {
 void UniformRounding::learn_bits(const StoredValues& matrix) {
   std::array<std::array<double, 256>, kStepClasses> counts{};
   const std::size_t groups = matrix.cols / kGroup;
-  std::size_t beyond = 0;
   for (std::size_t row = 0; row < matrix.rows; ++row) {
     for (std::size_t group = 0; group < groups; ++group) {
       const GroupGrid grid = grid_of(step_at(row, group), 0);
       auto& of_class = counts[step_class(shape_.format, grid.head)];
       const auto weights = matrix.values.subspan((row * groups + group) * kGroup, kGroup);
-      bool spans = true;
-      for (const float weight : weights) {
-        ++of_class[grid.code_of(weight)];
-        const float place = weight / grid.step + grid.zero;
-        spans = spans && place > -1 && place < grid.most + 1;
-      }
-      beyond += spans ? 0 : 1;
+      for (const float weight : weights) ++of_class[grid.code_of(weight)];
     }
   }
-  clipped_ = static_cast<double>(beyond) / static_cast<double>(groups * matrix.rows);
   for (std::size_t c = 0; c < kStepClasses; ++c) {
     double all = 0;
     const auto most = static_cast<std::size_t>(shape_.most);

@@ -20,7 +20,11 @@
 
 namespace skein {
 
-inline constexpr std::uint32_t kStepClasses = 16;            // half octaves, over eight octaves
+inline constexpr std::uint32_t kStepClasses = 16;  // half octaves, over eight octaves
+
+// What a bit is worth in squared steps where steps are traded for bits: ln 2 / 6. Codes may be
+// chosen at a lower price: errors that feedback hands on cost more than their squares.
+inline constexpr double kTradedPrice = 0.11552453009332421;
 
 struct UniformRule {
   double scale = 1;     // step^2 where the weight of errors is 1
@@ -38,9 +42,6 @@ class UniformRounding final : public GroupRounding {
                  std::span<const float> importance) const override;
   unsigned code(std::size_t row, std::size_t group, const GroupGrid& grid, float target,
                 float importance) const override;
-
-  // Share of the groups that the format does not span, before any feedback.
-  double clipped() const { return clipped_; }
 
  private:
   struct Shape {
@@ -66,7 +67,6 @@ class UniformRounding final : public GroupRounding {
   std::vector<std::int32_t> of_group_;  // by group of a row
   std::vector<float> mean_;             // importance, by group of a row
   std::array<std::array<float, 256>, kStepClasses> bits_{};  // of each code
-  double clipped_ = 0;
 };
 
 }  // namespace skein

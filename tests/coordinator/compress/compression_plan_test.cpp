@@ -79,9 +79,6 @@ TEST(CompressionPlan, WhatEntropyCannotGoWithIsRefused) {
   other.preset = "balanced";
   EXPECT_EQ(refused_at(other), "--preset");
   other = request;
-  other.memory_budget = 1 << 20;
-  EXPECT_EQ(refused_at(other), "--memory-budget");
-  other = request;
   other.bits_per_weight = 3.5;
   EXPECT_EQ(refused_at(other), "--bits-per-weight");
   other.settings = {"entropy.lambda=0.1"};
