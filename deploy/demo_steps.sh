@@ -173,10 +173,12 @@ answer_prompt() {
 }
 
 deliver_v2() {
-  local before
+  local before before_wire
   before=$(metric 2 skein_update_bytes_total)
+  before_wire=$(metric 2 skein_update_wire_bytes_total)
   publish_and_roll_out "$v2" || return 1
   update_bytes=$(($(metric 2 skein_update_bytes_total) - before))
+  update_wire_bytes=$(($(metric 2 skein_update_wire_bytes_total) - before_wire))
   [ "$update_bytes" -gt 0 ]
 }
 
@@ -233,8 +235,8 @@ number() { case ${1:-} in '' | null) echo null ;; *) awk -v v="$1" 'BEGIN { prin
 
 finish() {
   local json
-  json=$(printf '{"steps":[%s],"artifact_bytes":%s,"f32_bytes":%s,"update_bytes":%s,"decode_tokens_per_s":%s,"first_token_s":%s,"split_equals_local":%s,"loss_before":%s,"loss_after":%s,"delta_raw_bytes":%s,"delta_packed_bytes":%s}' \
-    "$steps_json" "$(number "${artifact_bytes:-}")" "$(number "${f32_bytes:-}")" "$(number "${update_bytes:-}")" \
+  json=$(printf '{"steps":[%s],"artifact_bytes":%s,"f32_bytes":%s,"update_bytes":%s,"update_wire_bytes":%s,"decode_tokens_per_s":%s,"first_token_s":%s,"split_equals_local":%s,"loss_before":%s,"loss_after":%s,"delta_raw_bytes":%s,"delta_packed_bytes":%s}' \
+    "$steps_json" "$(number "${artifact_bytes:-}")" "$(number "${f32_bytes:-}")" "$(number "${update_bytes:-}")" "$(number "${update_wire_bytes:-}")" \
     "$(number "${decode_tokens_per_s:-}")" "$(number "${first_token_s:-}")" "${split_equals_local:-false}" \
     "$(number "${loss_before:-}")" "$(number "${loss_after:-}")" \
     "$(number "${delta_raw_bytes:-}")" "$(number "${delta_packed_bytes:-}")")
@@ -244,7 +246,7 @@ finish() {
   echo
   row "model, float32" "$f32_bytes bytes"
   row "model, artifact (8-bit)" "$artifact_bytes bytes"
-  row "update v1 -> v2, pages an edge fetched" "$update_bytes bytes"
+  row "update v1 -> v2, pages an edge fetched" "$update_bytes bytes, coded on the link: $update_wire_bytes"
   row "decode" "$(number "$decode_tokens_per_s") tokens/s"
   row "first token over HTTP" "$first_token_s s"
   row "split answer with its link cut = local" "$split_equals_local"

@@ -16,8 +16,10 @@ struct ManifestPart {  # payload: bytes of the encoded SignedManifest from `offs
 
 struct FetchPages {
   pages @0 :List(Data);  # 32 bytes each
+  coded @1 :Bool;        # the pages may come coded
 }
 
-struct PagePart {  # payload: the page
+struct PagePart {  # payload: the page, as it is or coded (common/coding/README.md)
   page @0 :Data;
+  coded @1 :Bool;
 }

@@ -158,7 +158,7 @@ Result<void> ArtifactFile::read_front() {
     coder_.emplace();
     decoded_.resize(sizes_.size());
   }
-  offsets_ = page_offsets(sizes_, front_bytes());
+  offsets_ = internal::page_offsets(sizes_, front_bytes());
   if (offsets_.back() != all.size()) {
     return damaged("the pages end at byte " + std::to_string(offsets_.back()) + ", the file at " +
                        std::to_string(all.size()),

@@ -54,6 +54,8 @@ class ArtifactFile final : public PageSource {
 
   const SignedManifest& signed_manifest() const { return signed_; }
   const Digest& digest() const { return digest_; }
+  // Where each page begins in the file; the last number is where the file ends.
+  const std::vector<std::uint64_t>& page_offsets() const { return offsets_; }
   // Errc::kRefused with the file's name.
   Result<void> verify_signature(const PublicKey& trusted) const;
   // Every page, and the padding between them. The first thing that is wrong.

@@ -1,12 +1,53 @@
 // PageSource: where a model takes its pages from: an artifact file, a slot's chunk store, or
 // memory. The caller owns it and keeps it alive for as long as any view it gave. One thread at a
-// time.
+// time. PagedTensors: those of its tensors that are not in memory as a whole.
 #pragma once
 
 #include "common/artifact/manifest.h"
 #include "common/coding/page_coding.h"
+#include "kernels/ops/matmul.h"
 
 namespace skein {
+
+// Tensors whose rows are asked for as a pass over the weights comes to them. A pass is one
+// thread's, from begin() to end(); another's begin() waits. Tensors are told by their index in the
+// manifest. An error (Errc::kInput, kCorrupt) names the page; the pass ends with it.
+class PagedTensors {
+ public:
+  // What a pass will meet: layers [first, last), then the head.
+  struct Walk {
+    std::uint32_t first = 0;
+    std::uint32_t last = 0;
+    bool head = false;
+    friend bool operator==(const Walk&, const Walk&) = default;
+  };
+  // Rows of neurons [first, first + count): `at` of each that was wanted is where it lies,
+  // verified.
+  struct Neurons {
+    std::span<const std::byte* const> at;  // of all neurons
+    std::uint32_t first = 0;
+    std::uint32_t count = 0;
+  };
+
+  virtual ~PagedTensors() = default;
+  virtual bool is_paged(std::uint32_t tensor) const = 0;
+  virtual std::uint32_t most_rows() const = 0;  // of a pass
+
+  // `parallel` is lent until end().
+  virtual void begin(const Walk& walk, Parallel& parallel) = 0;
+  virtual void end() = 0;
+
+  // The blocks of a kTiles tensor from row `first` on that are in memory at once, verified: at
+  // least one. Waits for them. Valid until the next call of this or end().
+  virtual Result<std::span<const RowBlock>> rows_from(std::uint32_t tensor,
+                                                      std::uint32_t first) = 0;
+  // What a pass wants of a neuron-major kRows tensor: a byte a neuron, zero for the silent ones.
+  // Does not wait. The span stays valid until the last row was taken.
+  virtual void want(std::uint32_t tensor, std::span<const std::uint8_t> wanted) = 0;
+  // The wanted rows from neuron `first` on, a multiple of kNeuronBlock: as many whole blocks as
+  // memory holds at once, at least one. Waits for them. Valid until the next call of any of these.
+  virtual Result<Neurons> neurons_from(std::uint32_t first) = 0;
+};
 
 class PageSource {
  public:
@@ -18,6 +59,9 @@ class PageSource {
   // Copies bytes [offset, offset + out.size()) of a page, verified likewise, and where it can keeps
   // none of it in memory. Errc::kCorrupt when the page ends before.
   virtual Result<void> read(PageIndex index, std::uint64_t offset, MutableByteView out);
+  // nullptr: every page can be had whole. Lives as long as the source; page() is not asked for
+  // pages of paged tensors.
+  virtual PagedTensors* paged() { return nullptr; }
 };
 
 // What read() does with a page's verified bytes.

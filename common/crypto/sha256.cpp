@@ -28,6 +28,12 @@ Digest Sha256::finish() {
   return digest;
 }
 
+Digest Sha256::of(ByteView bytes) {
+  CHECK(EVP_DigestInit_ex(context_->md, nullptr, nullptr) == 1);
+  add(bytes);
+  return finish();
+}
+
 Digest sha256(ByteView bytes) {
   Sha256 hash;
   hash.add(bytes);

@@ -18,7 +18,9 @@ class Sha256 {
   Sha256(const Sha256&) = delete;
   Sha256& operator=(const Sha256&) = delete;
   void add(ByteView bytes);
-  Digest finish();  // once
+  Digest finish();
+  // Of these bytes alone, whatever was added before; allocates nothing.
+  Digest of(ByteView bytes);  // once
 
  private:
   struct Context;

@@ -13,6 +13,7 @@ namespace skein {
 namespace {
 
 constexpr std::string_view kMagic = "SKPATCH1";
+constexpr std::string_view kCodedMagic = "SKPATCH2";       // of a target whose pages are coded
 constexpr std::size_t kHeaderBytes = 8 + 32 + 32 + 4 + 4;  // magic, base, checksum, manifest, pages
 constexpr std::size_t kBaseAt = 8;
 constexpr std::size_t kChecksumAt = 40;
@@ -130,6 +131,7 @@ class MadePages final : public PatchedPages {
 
   const Manifest& manifest() const override { return manifest_; }
   const SignedManifest& signed_manifest() const override { return signed_; }
+  std::optional<Digest> coded_file() const override { return coded_file_; }
   Result<ByteView> page(PageIndex index) override {
     const std::size_t i = index.value();
     if (i >= entries_.size()) {
@@ -143,6 +145,7 @@ class MadePages final : public PatchedPages {
     return made;
   }
 
+  void set_coded_file(const Digest& digest) { coded_file_ = digest; }
   Result<void> read_front(ByteView front) {
     TRY(signed_, decode_signed_manifest(front));
     TRY(manifest_, decode_manifest(signed_.bytes));
@@ -192,6 +195,7 @@ class MadePages final : public PatchedPages {
   std::string file_name_;
   SignedManifest signed_;
   Manifest manifest_;
+  std::optional<Digest> coded_file_;
   std::vector<Entry> entries_;
   Buffer page_;  // the page made last
 };
@@ -199,7 +203,7 @@ class MadePages final : public PatchedPages {
 }  // namespace
 
 Result<Patch> make_patch(PageSource& base, PageSource& target,
-                         const SignedManifest& target_manifest) {
+                         const SignedManifest& target_manifest, std::optional<Digest> coded_file) {
   std::map<Digest, std::uint32_t> in_base;
   for (std::uint32_t i = 0; i < base.manifest().pages.size(); ++i) {
     in_base.emplace(base.manifest().pages[i].digest, i);
@@ -208,6 +212,7 @@ Result<Patch> make_patch(PageSource& base, PageSource& target,
   const Buffer manifest = encode_signed_manifest(target_manifest);
   Patch patch;
   patch.bytes.resize(kHeaderBytes);
+  if (coded_file) append(patch.bytes, coded_file->bytes);
   append(patch.bytes, manifest);
   const auto& pages = target.manifest().pages;
   for (std::uint32_t i = 0; i < pages.size(); ++i) {
@@ -236,7 +241,8 @@ Result<Patch> make_patch(PageSource& base, PageSource& target,
   }
   const Digest base_digest = manifest_digest(encode_manifest(base.manifest()));
   const Digest checksum = sha256(ByteView(patch.bytes).subspan(kHeaderBytes));
-  std::memcpy(patch.bytes.data(), kMagic.data(), kMagic.size());
+  const std::string_view magic = coded_file ? kCodedMagic : kMagic;
+  std::memcpy(patch.bytes.data(), magic.data(), magic.size());
   std::memcpy(patch.bytes.data() + kBaseAt, base_digest.bytes.data(), 32);
   std::memcpy(patch.bytes.data() + kChecksumAt, checksum.bytes.data(), 32);
   store_le(patch.bytes, kManifestBytesAt, static_cast<std::uint32_t>(manifest.size()));
@@ -248,12 +254,13 @@ Result<Patch> make_patch(PageSource& base, PageSource& target,
 
 Result<std::unique_ptr<PatchedPages>> apply_patch(PageSource& base, ByteView patch,
                                                   std::string file_name) {
-  if (patch.size() < kMagic.size() || as_text(patch.first(kMagic.size())) != kMagic) {
+  const std::string_view magic = as_text(patch.first(std::min(patch.size(), kMagic.size())));
+  if (magic != kMagic && magic != kCodedMagic) {
     return fail(Errc::kCorrupt, "this is not a patch", file_name + ", offset 0",
                 "make one with skein delta make");
   }
   if (patch.size() < kHeaderBytes) return damaged("it ends early", file_name);
-  const ByteView body = patch.subspan(kHeaderBytes);
+  ByteView body = patch.subspan(kHeaderBytes);
   const auto checksum = Digest::from_bytes(patch.subspan(kChecksumAt, 32));
   if (sha256(body) != *checksum) return damaged("its checksum differs", file_name);
   const Digest base_digest = manifest_digest(encode_manifest(base.manifest()));
@@ -261,11 +268,16 @@ Result<std::unique_ptr<PatchedPages>> apply_patch(PageSource& base, ByteView pat
     return fail(Errc::kConflict, "the patch was made for another base", file_name,
                 "apply it to the artifact it was made from");
   }
+  auto made = std::make_unique<MadePages>(base, file_name);
+  if (magic == kCodedMagic) {
+    if (body.size() < sizeof(Digest::bytes)) return damaged("it ends early", file_name);
+    made->set_coded_file(*Digest::from_bytes(body.first(sizeof(Digest::bytes))));
+    body = body.subspan(sizeof(Digest::bytes));
+  }
   const auto manifest_bytes = load_le<std::uint32_t>(patch, kManifestBytesAt);
   if (manifest_bytes > body.size()) {
     return damaged("its manifest is longer than the file", file_name);
   }
-  auto made = std::make_unique<MadePages>(base, file_name);
   TRY_VOID(made->read_front(body.first(manifest_bytes)));
   const std::size_t pages = made->manifest().pages.size();
   if (pages != load_le<std::uint32_t>(patch, kPagesAt)) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "common/artifact/manifest.h"
 #include "common/artifact/page_source.h"
@@ -24,8 +25,11 @@ struct Patch {
 };
 
 // `target_manifest`: the target's manifest with its signature, which the patch carries.
+// `coded_file`: SHA-256 of the target's file where its pages are coded, for whoever writes it
+// again.
 Result<Patch> make_patch(PageSource& base, PageSource& target,
-                         const SignedManifest& target_manifest);
+                         const SignedManifest& target_manifest,
+                         std::optional<Digest> coded_file = std::nullopt);
 
 // A patch that would make more is refused before a page is made.
 inline constexpr std::uint64_t kMaxTargetBytes = 1ULL << 36;
@@ -36,6 +40,8 @@ inline constexpr std::uint64_t kMaxTargetBytes = 1ULL << 36;
 class PatchedPages : public PageSource {
  public:
   virtual const SignedManifest& signed_manifest() const = 0;
+  // Of the target's file; nothing where its pages are plain.
+  virtual std::optional<Digest> coded_file() const = 0;
 };
 // Makes every page once, one at a time, before it answers. Errc::kCorrupt for a damaged patch,
 // kConflict when it was made for another base, kOutOfRoom beyond kMaxTargetBytes. `file_name` is

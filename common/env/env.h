@@ -48,6 +48,7 @@ class Compute {
 
 class Network;
 class Disk;
+class PressureGauge;  // pressure/pressure.h
 
 struct Env {
   Executor executor;
@@ -57,6 +58,7 @@ struct Env {
   Random& random;
   Compute& compute;
   Log& log;
+  PressureGauge& pressure;
 };
 
 }  // namespace skein

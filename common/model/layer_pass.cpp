@@ -15,9 +15,9 @@ void add_to(Span x, View more) {
   for (std::size_t i = 0; i < x.size(); ++i) x[i] += more[i];
 }
 
-LayerPass::LayerPass(Workspace& workspace, Parallel& threads,
+LayerPass::LayerPass(Workspace& workspace, Parallel& threads, PagedTensors* pages,
                      std::span<const SequenceRows> sequence_rows)
-    : work(workspace), parallel(threads), sequences(sequence_rows), rows_(0) {
+    : work(workspace), parallel(threads), sequences(sequence_rows), rows_(0), pages_(pages) {
   for (const SequenceRows& sequence : sequences) rows_ += sequence.rows;
 }
 
@@ -84,6 +84,7 @@ struct LayerPass::Finish {
   const Multiply* product = nullptr;
   std::uint32_t rows = 0;
 
+  bool is_needed() const { return product->codes != nullptr || product->sum != nullptr; }
   static void run(const void* at, std::uint32_t first, std::uint32_t count) {
     const Finish& self = *static_cast<const Finish*>(at);
     for (std::uint32_t i = 0; i < self.rows; ++i) {
@@ -100,19 +101,28 @@ void LayerPass::multiply(std::initializer_list<Multiply> products) {
   std::array<Product, kMostProducts> all;
   std::array<Finish, kMostProducts> finishes;
   std::size_t count = 0;
+  bool paged = false;
   for (const Multiply& product : products) {
     if (product.w.is_absent()) continue;
     work.show(product.w, product.x);
     product.y.shape(rows_, product.w.rows());
     if (product.codes != nullptr) product.codes->make_room_for_codes();
+    paged = paged || product.w.is_paged();
+    if (product.w.is_paged()) continue;
     all[count] = {product.w.view(), product.x.view(), product.y.row(0).data()};
-    if (product.codes != nullptr || product.sum != nullptr) {
-      finishes[count] = {&product, rows_};
-      all[count].finish = {Finish::run, &finishes[count]};
-    }
+    finishes[count] = {&product, rows_};
+    if (finishes[count].is_needed()) all[count].finish = {Finish::run, &finishes[count]};
     ++count;
   }
   if (count != 0) matmul(std::span(all).first(count), parallel);
+  if (!paged) return;
+  for (const Multiply& product : products) {
+    if (product.w.is_absent() || !product.w.is_paged()) continue;
+    Finish finish{&product, rows_};
+    Product whole = {product.w.view(), product.x.view(), product.y.row(0).data()};
+    if (finish.is_needed()) whole.finish = {Finish::run, &finish};
+    multiply_paged(product.w, whole);
+  }
 }
 
 LayerPass::Multiply first_factor(const Factors& factors, InputBuffer& x, FactorBuffers& by) {
@@ -136,19 +146,50 @@ void LayerPass::multiply_one(const Multiply& product, const AfterTiles& finish) 
   work.show(product.w, product.x);
   product.y.shape(rows_, product.w.rows());
   const Product one = {product.w.view(), product.x.view(), product.y.row(0).data(), finish};
+  if (product.w.is_paged()) return multiply_paged(product.w, one);
   matmul(std::span(&one, 1), parallel);
 }
 
-// work.out = value h
-void LayerPass::add_neurons(const NeuronMajor& value) {
-  const NeuronProduct product = {value.view(), work.h.row(0).data(), work.out.row(0).data(), rows_};
+void LayerPass::multiply_paged(const Matrix& w, Product product) {
+  CHECK(pages_ != nullptr);
+  if (outcome_) outcome_ = multiply_pieces(*pages_, w, product, parallel);
+}
+
+// work.out = value h, as the rows come.
+void LayerPass::add_paged_neurons(const NeuronMajor& value) {
+  CHECK(pages_ != nullptr);
+  const std::uint32_t neurons = value.rows.rows();
+  work.wanted.assign(neurons, 0);
+  for (std::uint32_t i = 0; i < rows_; ++i) {
+    const View h = work.h.row(i);
+    for (std::uint32_t j = 0; j < neurons; ++j) work.wanted[j] |= h[j] != 0 ? 1 : 0;
+  }
+  if (!outcome_) return;
+  pages_->want(value.rows.paged(), work.wanted);
+  NeuronProduct product = {value.view(), work.h.row(0).data(), work.out.row(0).data(), rows_};
+  for (std::uint32_t first = 0; first < neurons;) {
+    const auto rows = pages_->neurons_from(first);
+    if (!rows) return (void)(outcome_ = tl::unexpected<Error>(rows.error()));
+    CHECK(rows->first == first && rows->count > 0);
+    product.matrix.at = rows->at;
+    product.first_block = first / kNeuronBlock;
+    product.blocks = neuron_blocks_of(rows->count);
+    rows_ == 1 ? add_neurons_of_one(product) : add_neurons(product);
+    first += rows->count;
+  }
+}
+
+// work.out = value h, or what some blocks add to it.
+void LayerPass::add_neurons(const NeuronProduct& product) {
   work.counters.value_rows_read += neuron_matmul(product, parallel);
 }
 
 // The same for a single row, whose tasks are blocks of neurons: long runs of memory.
-void LayerPass::add_neurons_of_one(const NeuronMajor& value) {
-  const std::uint32_t width = value.rows.cols();
-  const std::uint32_t blocks = neuron_blocks_of(value.rows.rows());
+void LayerPass::add_neurons_of_one(const NeuronProduct& product) {
+  const MatrixView& w = product.matrix.w;
+  const std::uint32_t width = w.cols;
+  const std::uint32_t first = product.first_block;
+  const std::uint32_t blocks = std::min(product.blocks, neuron_blocks_of(w.rows) - first);
   if (work.shares.size() < std::size_t{blocks} * width) {
     work.shares.resize(std::size_t{blocks} * width);
   }
@@ -156,15 +197,17 @@ void LayerPass::add_neurons_of_one(const NeuronMajor& value) {
   for_tasks(blocks, [&](std::uint32_t block) {
     float* const share = &work.shares[std::size_t{block} * width];
     std::fill_n(share, width, 0.0F);
-    add_neuron_block(value.view(), block, h, share);
+    add_neuron_block(product.matrix, first + block, h, share);
   });
   const Span out = work.out.row(0);
-  std::ranges::fill(out, 0.0F);
+  if (first == 0) std::ranges::fill(out, 0.0F);
   for (std::uint32_t block = 0; block < blocks; ++block) {
     add_to(out, View(work.shares).subspan(std::size_t{block} * width, width));
   }
+  const std::size_t from = std::size_t{first} * kNeuronBlock;
+  const View part = h.subspan(from, std::min(h.size() - from, std::size_t{blocks} * kNeuronBlock));
   work.counters.value_rows_read +=
-      h.size() - static_cast<std::uint64_t>(std::ranges::count(h, 0.0F));
+      part.size() - static_cast<std::uint64_t>(std::ranges::count(part, 0.0F));
 }
 
 void LayerPass::channel_mix(const ChannelMix& ffn, Rows x) {
@@ -191,7 +234,13 @@ void LayerPass::channel_mix(const ChannelMix& ffn, Rows x) {
     work.counters.value_rows_read += neurons;
   } else {
     work.show(ffn.value.rows, work.h);
-    rows_ == 1 ? add_neurons_of_one(ffn.value) : add_neurons(ffn.value);
+    if (ffn.value.rows.is_paged()) {
+      add_paged_neurons(ffn.value);
+    } else {
+      const NeuronProduct product = {ffn.value.view(), work.h.row(0).data(), work.out.row(0).data(),
+                                     rows_};
+      rows_ == 1 ? add_neurons_of_one(product) : add_neurons(product);
+    }
   }
   for_rows([&](std::uint32_t i) {
     const Span out = work.out.row(i);

@@ -79,6 +79,7 @@ Result<std::unique_ptr<Model>> Model::open(PageSource& pages) {
   weights.config = config;
   weights.chat_template = pages.manifest().chat_template;
   TRY(weights.tokenizer, read_tokenizer(pages));  // first: what it takes meanwhile is used again
+  weights.paged = pages.paged();
   TensorReader tensors(pages);
   TRY(weights.embedding,
       tensors.embedding("emb.weight", {Layout::kRows, config.vocab, config.width}));

@@ -91,17 +91,18 @@ class Runner {
   Result<void> embed(std::span<const TokenId> tokens, Activation& activation);
   // Layers [first, last) on activation, in place; advances those layers of each sequence's state by
   // its rows. The sequences' rows stand one after another and are all of activation's; no state
-  // twice.
-  void layers(LayerIndex first, LayerIndex last, Activation& activation,
-              std::span<const SequenceRows> sequences);
-  void layers(LayerIndex first, LayerIndex last, Activation& activation, RwkvState& state);
+  // twice. An error is that of a paged model's page: the states are then as they were, activation
+  // is not.
+  Result<void> layers(LayerIndex first, LayerIndex last, Activation& activation,
+                      std::span<const SequenceRows> sequences);
+  Result<void> layers(LayerIndex first, LayerIndex last, Activation& activation, RwkvState& state);
   // Rows [first, first + count) of activation: logits.size() == count * vocab, head(LNout(x)).
-  void head(const Activation& activation, std::uint32_t first, std::uint32_t count,
-            std::span<float> logits);
+  Result<void> head(const Activation& activation, std::uint32_t first, std::uint32_t count,
+                    std::span<float> logits);
 
   // All of it, in passes of up to kMostRows rows; state.step goes up by the tokens fed. Up to
   // kMostRows feeds share the passes, earlier ones first; no state twice. After an error, which is
-  // embed's, the states are as they were before the pass that it ended.
+  // that of a page, the states are as they were before the pass that it ended.
   Result<void> feed(std::span<const Feed> feeds);
   // One token of one session.
   Result<void> step(TokenId token, RwkvState& state, std::span<float> logits);
@@ -118,9 +119,11 @@ class Runner {
  private:
   struct Pass;
   Result<void> run(const Pass& pass);
-  void read_logits(const Pass& pass, const Activation& activation);
+  Result<void> run_layers(LayerIndex first, LayerIndex last, Activation& activation,
+                          std::span<const SequenceRows> sequences);
+  Result<void> read_logits(const Pass& pass, const Activation& activation);
   void norm_for_head(std::span<const float> x, std::uint32_t row);
-  void multiply_head(std::span<float> logits);
+  Result<void> multiply_head(std::span<float> logits);
 
   const Model& model_;
   Parallel& parallel_;

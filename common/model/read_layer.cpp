@@ -30,12 +30,10 @@ struct LayerReader {
 };
 
 // With bounds found in its rows: all of its pages are looked at.
-NeuronMajor neuron_major(Matrix rows) {
+Result<NeuronMajor> neuron_major(TensorReader& tensors, Matrix rows) {
   NeuronMajor out{std::move(rows), {}};
-  if (out.rows.is_quantized()) {
-    out.bounds.resize(out.rows.rows());
-    find_row_bounds(out.rows.view(), out.bounds);
-  }
+  if (!out.rows.is_quantized()) return out;
+  TRY(out.bounds, tensors.row_bounds(out.rows));
   return out;
 }
 
@@ -135,7 +133,7 @@ Result<void> LayerReader::read(TimeMix6& mix) {
   constexpr std::string_view kLetters = "wkvrg";
   for (std::uint32_t i = 0; i < kMixes; ++i) {
     TRY(mix.mix[i], vector(std::string("att.time_maa_") + kLetters[i]));
-    mix.mix_up[i] = neuron_major(ups.rows_of(i * (all / kMixes), all / kMixes));
+    TRY(mix.mix_up[i], neuron_major(tensors, ups.rows_of(i * (all / kMixes), all / kMixes)));
   }
   TRY(mix.decay, lora("att.time_decay_w1", "att.time_decay_w2"));
   TRY(mix.decay.bias, vector("att.time_decay"));
@@ -183,7 +181,7 @@ Result<void> LayerReader::read_value(ChannelMix& mix) {
   TRY(Matrix value, tensors.matrix(name, {Layout::kRows, neurons, config.width}));
   const std::string bounds = block + std::string(kValueBounds);
   if (!value.is_quantized() || !tensors.has(bounds)) {
-    mix.value = neuron_major(std::move(value));
+    TRY(mix.value, neuron_major(tensors, std::move(value)));
     return {};
   }
   mix.value.rows = std::move(value);

@@ -30,20 +30,49 @@ Result<void> Runner::embed(std::span<const TokenId> tokens, Activation& activati
   return {};
 }
 
-void Runner::layers(LayerIndex first, LayerIndex last, Activation& activation,
-                    std::span<const SequenceRows> sequences) {
+namespace {
+
+// A pass over a paged model, from its beginning to its end; nothing for others.
+class PagedPass {
+ public:
+  PagedPass(PagedTensors* pages, const PagedTensors::Walk& walk, Parallel& parallel)
+      : pages_(pages) {
+    if (pages_ != nullptr) pages_->begin(walk, parallel);
+  }
+  ~PagedPass() {
+    if (pages_ != nullptr) pages_->end();
+  }
+  PagedPass(const PagedPass&) = delete;
+  PagedPass& operator=(const PagedPass&) = delete;
+
+ private:
+  PagedTensors* pages_;
+};
+
+}  // namespace
+
+Result<void> Runner::layers(LayerIndex first, LayerIndex last, Activation& activation,
+                            std::span<const SequenceRows> sequences) {
+  const PagedPass pass(model_.weights().paged, {first.value(), last.value(), false}, parallel_);
+  return run_layers(first, last, activation, sequences);
+}
+
+Result<void> Runner::run_layers(LayerIndex first, LayerIndex last, Activation& activation,
+                                std::span<const SequenceRows> sequences) {
   const ModelWeights& weights = model_.weights();
   const std::uint32_t width = weights.config.width;
   CHECK(first <= last && last.value() <= weights.config.layers);
-  LayerPass pass(*work_, parallel_, sequences);
+  LayerPass pass(*work_, parallel_, weights.paged, sequences);
   for (const SequenceRows& sequence : sequences) {
     CHECK(sequence.rows != 0 && sequence.state->config() == weights.config);
   }
   CHECK(pass.rows() != 0 && activation.x.size() == std::size_t{pass.rows()} * width);
   CHECK(activation.v_first.size() == activation.x.size());
   const Rows x{activation.x, width};
+  work_->undo.begin(first, last);
   for (LayerIndex index = first; index < last; index = LayerIndex(index.value() + 1)) {
     const LayerWeights& layer = weights.layers[index.value()];
+    if (weights.paged != nullptr) work_->undo.keep(index, sequences, parallel_);
     pass.begin(LayerPass::Half::kTimeMix, index, layer.ln1, x);
     const TimeMixing mixing = {index, x, {activation.v_first, width}};
     std::visit([&](const auto& att) { time_mix(pass, att, mixing); }, layer.att);
@@ -51,26 +80,33 @@ void Runner::layers(LayerIndex first, LayerIndex last, Activation& activation,
     pass.begin(LayerPass::Half::kChannelMix, index, layer.ln2, x);
     pass.channel_mix(layer.ffn, x);
     pass.end(LayerPass::Half::kChannelMix, index);
+    if (!pass.outcome()) {
+      work_->undo.restore(sequences);
+      return pass.outcome();
+    }
   }
+  return {};
 }
 
-void Runner::layers(LayerIndex first, LayerIndex last, Activation& activation, RwkvState& state) {
+Result<void> Runner::layers(LayerIndex first, LayerIndex last, Activation& activation,
+                            RwkvState& state) {
   const auto rows = static_cast<std::uint32_t>(activation.x.size() / model_.config().width);
   const SequenceRows one = {&state, rows};
-  layers(first, last, activation, std::span(&one, 1));
+  return layers(first, last, activation, std::span(&one, 1));
 }
 
-void Runner::head(const Activation& activation, std::uint32_t first, std::uint32_t count,
-                  std::span<float> logits) {
+Result<void> Runner::head(const Activation& activation, std::uint32_t first, std::uint32_t count,
+                          std::span<float> logits) {
   const std::uint32_t width = model_.config().width;
   CHECK(logits.size() == std::size_t{count} * model_.config().vocab);
   CHECK(activation.x.size() >= (std::size_t{first} + count) * width);
-  if (count == 0) return;
+  if (count == 0) return {};
+  const PagedPass pass(model_.weights().paged, {0, 0, true}, parallel_);
   work_->in_o.shape(count, width);
   for (std::uint32_t i = 0; i < count; ++i) {
     norm_for_head(View(activation.x).subspan((std::size_t{first} + i) * width, width), i);
   }
-  multiply_head(logits);
+  return multiply_head(logits);
 }
 
 void Runner::norm_for_head(std::span<const float> x, std::uint32_t row) {
@@ -79,10 +115,15 @@ void Runner::norm_for_head(std::span<const float> x, std::uint32_t row) {
   if (weights.head.is_quantized()) work_->in_o.quantize(row);
 }
 
-void Runner::multiply_head(std::span<float> logits) {
-  work_->show(model_.weights().head, work_->in_o);
-  const Product product = {model_.weights().head.view(), work_->in_o.view(), logits.data()};
+Result<void> Runner::multiply_head(std::span<float> logits) {
+  const ModelWeights& weights = model_.weights();
+  work_->show(weights.head, work_->in_o);
+  const Product product = {weights.head.view(), work_->in_o.view(), logits.data()};
+  if (weights.head.is_paged()) {
+    return multiply_pieces(*weights.paged, weights.head, product, parallel_);
+  }
   matmul(std::span(&product, 1), parallel_);
+  return {};
 }
 
 // What one pass takes of each feed.
@@ -96,10 +137,21 @@ struct Runner::Pass {
   std::array<Share, kMostRows> shares{};
   std::uint32_t rows = 0;
   std::uint32_t count = 0;  // of sequences
+  std::uint32_t most_rows = kMostRows;
 
+  // Whether some row's logits are wanted.
+  bool wants_logits() const {
+    for (std::uint32_t i = 0; i < count; ++i) {
+      const Feed& feed = *shares[i].feed;
+      const bool ends = shares[i].done + sequences[i].rows == feed.tokens.size();
+      const bool every = feed.logits.size() > sequences[i].state->config().vocab;
+      if (!feed.logits.empty() && (every || ends)) return true;
+    }
+    return false;
+  }
   void take(const Feed& feed, std::size_t& done) {
     const auto taken = static_cast<std::uint32_t>(
-        std::min<std::size_t>(feed.tokens.size() - done, kMostRows - rows));
+        std::min<std::size_t>(feed.tokens.size() - done, most_rows - rows));
     if (taken == 0) return;
     std::ranges::copy(feed.tokens.subspan(done, taken), &tokens[rows]);
     shares[count] = {&feed, done};
@@ -111,9 +163,11 @@ struct Runner::Pass {
 
 Result<void> Runner::feed(std::span<const Feed> feeds) {
   CHECK(feeds.size() <= kMostRows);
+  PagedTensors* const pages = model_.weights().paged;
   std::array<std::size_t, kMostRows> done{};
   for (;;) {
     Pass pass;
+    if (pages != nullptr) pass.most_rows = std::min(kMostRows, pages->most_rows());
     for (std::size_t i = 0; i < feeds.size(); ++i) pass.take(feeds[i], done[i]);
     if (pass.rows == 0) return {};
     TRY_VOID(run(pass));
@@ -122,19 +176,24 @@ Result<void> Runner::feed(std::span<const Feed> feeds) {
 
 Result<void> Runner::run(const Pass& pass) {
   Activation& activation = work_->activation;
+  const std::uint32_t layers = model_.config().layers;
+  const std::span<const SequenceRows> sequences = std::span(pass.sequences).first(pass.count);
   TRY_VOID(embed(std::span(pass.tokens).first(pass.rows), activation));
-  layers(LayerIndex(0), LayerIndex(model_.config().layers), activation,
-         std::span(pass.sequences).first(pass.count));
-  for (const SequenceRows& sequence : std::span(pass.sequences).first(pass.count)) {
+  const PagedPass paged(model_.weights().paged, {0, layers, pass.wants_logits()}, parallel_);
+  TRY_VOID(run_layers(LayerIndex(0), LayerIndex(layers), activation, sequences));
+  if (const auto read = read_logits(pass, activation); !read) {
+    work_->undo.restore(sequences);
+    return read;
+  }
+  for (const SequenceRows& sequence : sequences) {
     sequence.state->step = Step(sequence.state->step.value() + sequence.rows);
   }
-  read_logits(pass, activation);
   return {};
 }
 
 // All wanted rows meet the head at once; their logits go straight to where they are wanted when
 // that is one place, through a buffer otherwise.
-void Runner::read_logits(const Pass& pass, const Activation& activation) {
+Result<void> Runner::read_logits(const Pass& pass, const Activation& activation) {
   const std::size_t vocab = model_.config().vocab;
   const std::uint32_t width = model_.config().width;
   std::array<float*, kMostRows> wanted{};
@@ -152,14 +211,15 @@ void Runner::read_logits(const Pass& pass, const Activation& activation) {
       wanted[count++] = &feed.logits[every ? token * vocab : 0];
     }
   }
-  if (count == 0) return;
+  if (count == 0) return {};
   work_->in_o.shape(count, width);
   bool one_place = true;
   for (std::uint32_t i = 1; i < count; ++i) one_place &= wanted[i] == wanted[i - 1] + vocab;
   if (one_place) return multiply_head({wanted[0], count * vocab});
   work_->logits.shape(count, static_cast<std::uint32_t>(vocab));
-  multiply_head(work_->logits.all());
+  TRY_VOID(multiply_head(work_->logits.all()));
   for (std::uint32_t i = 0; i < count; ++i) std::ranges::copy(work_->logits.row(i), wanted[i]);
+  return {};
 }
 
 Result<void> Runner::step(TokenId token, RwkvState& state, std::span<float> logits) {

@@ -83,6 +83,10 @@ std::span<float> RwkvState::time_mix_shift(LayerIndex layer) {
 std::span<float> RwkvState::channel_mix_shift(LayerIndex layer) {
   return writable(std::as_const(*this).channel_mix_shift(layer));
 }
+std::span<float> RwkvState::layer(LayerIndex layer) {
+  CHECK(layer.value() < config_.layers);
+  return std::span(floats_).subspan(layer.value() * layer_floats(), layer_floats());
+}
 std::span<float> RwkvState::wkv(LayerIndex layer) {
   return writable(std::as_const(*this).wkv(layer));
 }

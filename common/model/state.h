@@ -27,6 +27,7 @@ class RwkvState {
   // (heads, head_size, head_size) floats: S, row = value index, column = key index.
   // RWKV-4: (3, width) floats: numerator, denominator and exponent of the average.
   std::span<float> wkv(LayerIndex layer);
+  std::span<float> layer(LayerIndex layer);  // all of these
   std::span<const float> time_mix_shift(LayerIndex layer) const;
   std::span<const float> channel_mix_shift(LayerIndex layer) const;
   std::span<const float> wkv(LayerIndex layer) const;

@@ -17,7 +17,8 @@
 
 namespace skein {
 
-// A stored matrix (rows outputs, cols inputs); `view` points into `blocks`.
+// A stored matrix (rows outputs, cols inputs); `view` points into `blocks`. A paged one has none: a
+// pass asks for them (PagedTensors).
 class Matrix {
  public:
   Matrix() = default;
@@ -36,6 +37,9 @@ class Matrix {
   std::uint32_t cols() const { return cols_; }
   bool is_absent() const { return rows_ == 0; }
   bool is_quantized() const { return skein::is_quantized(format_); }
+  bool is_paged() const { return paged_ != kHeld; }
+  std::uint32_t paged() const { return paged_; }  // its index among the manifest's tensors
+  void set_paged(std::uint32_t tensor) { paged_ = tensor; }
   void add(const RowBlock& block) { blocks_.push_back(block); }
   // Stored row `row` of a kRows matrix.
   const std::byte* row_data(std::uint32_t row) const;
@@ -43,7 +47,9 @@ class Matrix {
   Matrix rows_of(std::uint32_t first, std::uint32_t count) const;
 
  private:
+  static constexpr std::uint32_t kHeld = ~0U;
   std::string name_;
+  std::uint32_t paged_ = kHeld;
   Format format_ = Format::kF32;
   Layout layout_ = Layout::kTiles;
   std::uint32_t rows_ = 0;
@@ -184,7 +190,8 @@ struct ModelWeights {
   Norm ln0;
   std::vector<LayerWeights> layers;
   Norm ln_out;
-  Matrix head;  // (vocab, width)
+  Matrix head;                    // (vocab, width)
+  PagedTensors* paged = nullptr;  // where paged matrices come from
   std::unique_ptr<Tokenizer> tokenizer;
   std::string chat_template;
 };

@@ -58,22 +58,29 @@ constexpr std::array<Decoder, sizeof...(M)> decoders_of(const std::variant<M...>
 }
 constexpr auto kDecoders = decoders_of(static_cast<const Message*>(nullptr));
 
+template <class M>
+kj::Array<word> words_of(const M& from) {
+  using Schema = typename wire::RowOf<M>::Schema;
+  capnp::MallocMessageBuilder builder;
+  wire::write(from, builder.initRoot<Schema>());
+  if constexpr (wire::kHasGrown<M>) {
+    const kj::Array<word> canonical = capnp::canonicalize(builder.getRoot<Schema>().asReader());
+    const kj::ArrayPtr<const word> segment = canonical;
+    return capnp::messageToFlatArray(kj::arrayPtr(&segment, 1));
+  }
+  CHECK(builder.getSegmentsForOutput().size() <= kMaxSegments);
+  return capnp::messageToFlatArray(builder);
+}
+
 }  // namespace
 
 std::uint16_t type_of(const Message& message) { return kDecoders[message.index()].type; }
 std::string_view name_of(const Message& message) { return kDecoders[message.index()].name; }
 
 Buffer encode_message(const Message& message) {
-  capnp::MallocMessageBuilder builder;
-  std::visit(
-      [&]<class M>(const M& from) {
-        wire::write(from, builder.initRoot<typename wire::RowOf<M>::Schema>());
-      },
-      message);
-  const auto words = capnp::messageToFlatArray(builder);
+  const auto words = std::visit([]<class M>(const M& from) { return words_of(from); }, message);
   const auto bytes = words.asBytes();
   CHECK(bytes.size() <= kMaxMessageBytes);
-  CHECK(builder.getSegmentsForOutput().size() <= kMaxSegments);
   return to_buffer(std::as_bytes(std::span(bytes.begin(), bytes.size())));
 }
 

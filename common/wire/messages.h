@@ -127,12 +127,15 @@ struct ManifestPart {
   friend bool operator==(const ManifestPart&, const ManifestPart&) = default;
 };
 // Answered by one PagePart part per page the coordinator has, payload = the page; then Ack.
+// `coded`: the asker also takes pages coded (common/coding), each part saying whether it is.
 struct FetchPages {
   std::vector<Digest> pages;
+  bool coded = false;
   friend bool operator==(const FetchPages&, const FetchPages&) = default;
 };
 struct PagePart {
-  Digest page;
+  Digest page;  // the hash of the page itself, not of its coded form
+  bool coded = false;
   friend bool operator==(const PagePart&, const PagePart&) = default;
 };
 

@@ -8,12 +8,14 @@
 #include "common/artifact/artifact_file.h"
 #include "common/cli/in_file.h"
 #include "common/crypto/ed25519.h"
+#include "common/crypto/sha256.h"
 #include "common/env/disk.h"
 #include "common/model/tokenizer.h"
 #include "coordinator/compress/internal/delta_commands.h"
 #include "coordinator/compress/internal/press_report.h"
 #include "coordinator/compress/internal/progress_line.h"
 #include "coordinator/compress/internal/recode.h"
+#include "coordinator/compress/internal/resumable_press.h"
 #include "coordinator/compress/internal/settings.h"
 #include "coordinator/compress/press.h"
 
@@ -38,6 +40,7 @@ struct Source {
   std::vector<Buffer> storage;
   Buffer vocabulary;
   Checkpoint checkpoint;
+  Digest digest;  // of the file, or the artifact's
 };
 
 constexpr std::uint64_t kMaxVocabularyFile = 64U << 20;
@@ -61,10 +64,12 @@ Task<Result<Source>> open_source(Env env, const MakeOptions& options) {
   CO_TRY(source.file, env.disk.map(options.in));
   if (is_artifact(source.file->bytes())) {
     CO_TRY(source.artifact, ArtifactFile::open(std::move(source.file), options.in));
+    source.digest = manifest_digest(encode_manifest(source.artifact->manifest()));
     CO_TRY(source.checkpoint, tensors_of(*source.artifact, source.storage));
     CO_TRY(source.vocabulary, vocabulary_of(*source.artifact));
   } else {
     CO_TRY(source.checkpoint, read_checkpoint(source.file->bytes(), options.in));
+    if (options.compression) source.digest = sha256(source.file->bytes());
     source.vocabulary = to_buffer(source.checkpoint.vocabulary);
   }
   if (!options.vocabulary.empty()) {
@@ -136,9 +141,14 @@ Error placed(Error error, const std::string& file) {
   return in_file(file, std::move(error)).value();
 }
 
-Task<Result<PressResult>> press_source(Env env, Terminal& terminal, const Source& source,
-                                       const MakeOptions& options,
-                                       const std::optional<CompressionPlan>& plan) {
+struct Pressed {
+  PressResult result;
+  std::unique_ptr<PressJournal> journal;  // of work that takes long
+};
+
+Task<Result<Pressed>> press_source(Env env, Terminal& terminal, const Source& source,
+                                   const MakeOptions& options,
+                                   const std::optional<CompressionPlan>& plan) {
   ConvertOptions convert_options;
   convert_options.name = options.name;
   convert_options.version = options.version;
@@ -153,25 +163,31 @@ Task<Result<PressResult>> press_source(Env env, Terminal& terminal, const Source
     CO_TRY(held_out, co_await read_ids(env, plan->held_out, source));
   }
   ProgressLine line(env, terminal);
+  const PressInput input{
+      .checkpoint = source.checkpoint,
+      .convert = convert_options,
+      .text = text,
+      .held_out = held_out,
+      .parallel = env.compute.parallel(),
+      .pages = source.artifact.get(),
+      .progress = [&](double share, std::string_view what) { line.show(share, what); }};
+  if (plan && plan->calibrates()) {
+    const Digest run = run_digest(*options.compression, input, source.digest);
+    auto resumed = co_await press_resumably(env, input, *plan, options.out + ".unfinished", run);
+    if (!resumed) co_return tl::unexpected(placed(std::move(resumed.error()), options.in));
+    if (resumed->taken_up != 0) {
+      terminal.err << "went on from " << resumed->taken_up
+                   << " pieces of work that an interrupted run had finished\n";
+    }
+    co_return Pressed{std::move(resumed->result), std::move(resumed->journal)};
+  }
   Result<PressResult> pressed = fail(Errc::kCancelled, "not run");
   std::function<void()> job = [&] {
-    if (!plan) {
-      pressed = press(source.checkpoint, convert_options);
-      return;
-    }
-    pressed =
-        press({.checkpoint = source.checkpoint,
-               .convert = convert_options,
-               .text = text,
-               .held_out = held_out,
-               .parallel = env.compute.parallel(),
-               .pages = source.artifact.get(),
-               .progress = [&](double share, std::string_view what) { line.show(share, what); }},
-              *plan);
+    pressed = plan ? press(input, *plan) : press(source.checkpoint, convert_options);
   };
   co_await env.compute.run(std::move(job), Duration::zero());
   if (!pressed) co_return tl::unexpected(placed(std::move(pressed.error()), options.in));
-  co_return std::move(pressed);
+  co_return Pressed{std::move(*pressed), nullptr};
 }
 
 Task<Result<void>> recode_artifact(Env env, Terminal& terminal, const MakeOptions& options,
@@ -206,9 +222,11 @@ Task<Result<void>> make_artifact(Env env, Terminal& terminal,
     co_return co_await recode_artifact(env, terminal, *options, std::move(what));
   }
   CO_TRY(const Source source, co_await open_source(env, *options));
-  CO_TRY(const PressResult pressed, co_await press_source(env, terminal, source, *options, plan));
+  CO_TRY(const Pressed made, co_await press_source(env, terminal, source, *options, plan));
+  const PressResult& pressed = made.result;
   CO_TRY(const Digest digest,
          co_await write_artifact(env.disk, options->out, *pressed.artifact, key, coding));
+  if (made.journal) CO_TRY_VOID(co_await made.journal->remove());
   const double seconds = std::chrono::duration<double>(env.clock.now() - began).count();
   const json::object report = describe(pressed, digest, seconds);
   if (!options->report.empty()) {

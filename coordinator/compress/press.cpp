@@ -256,6 +256,7 @@ Budget Pressing::budget() const {
 Result<void> Pressing::find_choices() {
   SensitivityOptions options{
       .ids = plan_.sensitivity_ids, .feedback = plan_.has_feedback(), .damping = plan_.damping};
+  options.finished = input_.finished;
   const std::size_t matrices = static_cast<std::size_t>(std::ranges::count_if(
       now_.pages->manifest().tensors,
       [](const TensorEntry& tensor) { return can_be_quantized(tensor.name, tensor.shape); }));
@@ -386,6 +387,7 @@ Result<void> Pressing::encode() {
   if (allocation_) options.formats = allocation_->formats;
   options.feedback = plan_.has_feedback();
   if (plan_.entropy) use_steps(options);
+  options.finished = input_.finished;
   const bool compensates = plan_.low_rank && plan_.low_rank->compensate;
   if (compensates) {
     options.residual = plan_.low_rank;

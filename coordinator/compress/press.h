@@ -70,6 +70,17 @@ struct PressResult {
   std::optional<bool> budget_met;  // of a plan with a budget of loss: whether the measured one is
 };
 
+// What a press has finished, so that after an interruption the next need not do it again. Used on
+// the press's own thread.
+class FinishedWork {
+ public:
+  virtual ~FinishedWork() = default;
+  // What an earlier run kept under that key, valid as long as this.
+  virtual std::optional<ByteView> find(std::string_view key) const = 0;
+  // An error means that something kept before could not be written; the press ends with it.
+  virtual Result<void> keep(std::string_view key, Buffer value) = 0;
+};
+
 // What is to be pressed, and with what. Views; all outlive the call.
 struct PressInput {
   const Checkpoint& checkpoint;
@@ -80,6 +91,7 @@ struct PressInput {
   // The same tensors as pages that are there already, so that running the model takes no memory of
   // its own; nullptr: they are made.
   PageSource* pages = nullptr;
+  FinishedWork* finished = nullptr;  // of this input and plan; nullptr: nothing is kept
   // share of the work done, and what is being done; called now and then on the calling thread.
   std::function<void(double share, std::string_view what)> progress = {};
 };

@@ -2,6 +2,7 @@
 
 #include "common/artifact/artifact_file.h"
 #include "common/artifact/slots.h"
+#include "coordinator/registry/internal/coded_pages.h"
 
 namespace skein {
 
@@ -11,7 +12,9 @@ ArtifactRegistry::ArtifactRegistry(Env env, Store& store, ChunkStore& chunks,
       store_(store),
       chunks_(chunks),
       authority_(authority),
-      options_(std::move(options)) {}
+      options_(std::move(options)),
+      coded_(std::make_unique<CodedPages>(env)) {}
+ArtifactRegistry::~ArtifactRegistry() = default;
 
 Task<Result<void>> ArtifactRegistry::restore() {
   CO_TRY_VOID(co_await env_.disk.make_directories(options_.inbox));
@@ -29,7 +32,10 @@ Task<Result<void>> ArtifactRegistry::restore() {
 
 void ArtifactRegistry::remember(const ArtifactRow& row, const Manifest& manifest) {
   rows_.insert_or_assign(row.digest, row);
-  for (const PageEntry& page : manifest.pages) pages_.insert(page.digest);
+  auto parts = parts_of_pages(manifest);
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    pages_.try_emplace(manifest.pages[i].digest, std::move(parts[i]));
+  }
 }
 
 Task<Result<ArtifactRow>> ArtifactRegistry::import_upload(std::string body) {
@@ -64,8 +70,10 @@ Task<Result<ArtifactRow>> ArtifactRegistry::import_from(PageSource& pages) {
   CO_TRY(const auto missing, chunks_.missing_from(manifest));
   if (const ArtifactRow* known = find(digest); known != nullptr && missing.empty())
     co_return *known;
+  Buffer bytes;  // one page at a time, whatever the source would keep
   for (std::uint32_t index = 0; index < manifest.pages.size(); ++index) {
-    CO_TRY(const ByteView bytes, pages.page(PageIndex{index}));
+    bytes.resize(manifest.pages[index].bytes);
+    CO_TRY_VOID(pages.read(PageIndex{index}, 0, bytes));
     CO_TRY_VOID(co_await chunks_.put(manifest.pages[index].digest, bytes));
   }
   CO_TRY_VOID(co_await chunks_.sync());
@@ -125,6 +133,21 @@ Task<Result<Buffer>> ArtifactRegistry::page(Digest page) {
     co_return fail(Errc::kNotFound, "page " + page.short_hex() + " is of no registered artifact");
   }
   co_return co_await chunks_.get(page);
+}
+
+Task<Result<PageToSend>> ArtifactRegistry::coded_page(Digest digest) {
+  auto kept = coded_->find(digest);
+  if (kept && !kept->empty()) co_return PageToSend{std::move(kept), true};
+  CO_TRY(Buffer whole, co_await page(digest));
+  auto plain = std::make_shared<const Buffer>(std::move(whole));
+  if (!kept) {
+    // Copies: the job runs while other devices ask.
+    Buffer to_code = *plain;
+    std::vector<PageSegment> parts = pages_.at(digest);
+    kept = co_await coded_->code(digest, std::move(to_code), std::move(parts));
+  }
+  if (!kept || kept->empty()) co_return PageToSend{std::move(plain), false};
+  co_return PageToSend{std::move(kept), true};
 }
 
 Task<Result<std::shared_ptr<PageSource>>> ArtifactRegistry::open(Digest artifact) {

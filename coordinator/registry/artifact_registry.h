@@ -7,7 +7,7 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
-#include <unordered_set>
+#include <vector>
 
 #include "common/artifact/chunk_store.h"
 #include "common/artifact/page_source.h"
@@ -19,6 +19,14 @@ namespace skein {
 
 inline constexpr std::size_t kMaxArtifacts = 4096;
 
+class CodedPages;
+
+// A page on its way to a device: its bytes, or its coded form (common/coding).
+struct PageToSend {
+  std::shared_ptr<const Buffer> bytes;
+  bool coded = false;
+};
+
 class ArtifactRegistry {
  public:
   struct Options {
@@ -27,6 +35,7 @@ class ArtifactRegistry {
   // All outlive it.
   ArtifactRegistry(Env env, Store& store, ChunkStore& chunks, const Authority& authority,
                    Options options);
+  ~ArtifactRegistry();
   ArtifactRegistry(const ArtifactRegistry&) = delete;
   ArtifactRegistry& operator=(const ArtifactRegistry&) = delete;
 
@@ -47,6 +56,9 @@ class ArtifactRegistry {
   Task<Result<Buffer>> signed_manifest_blob(Digest artifact);  // encode_signed_manifest's bytes
   // A page of any registered artifact; kNotFound otherwise, or when it was lost on disk.
   Task<Result<Buffer>> page(Digest page);
+  // The same, coded where that is smaller; coded once and kept while there is room.
+  Task<Result<PageToSend>> coded_page(Digest page);
+  const CodedPages& coded_pages() const { return *coded_; }
   // Shared while anybody holds it. Errc::kNotFound.
   Task<Result<std::shared_ptr<PageSource>>> open(Digest artifact);
 
@@ -62,7 +74,8 @@ class ArtifactRegistry {
   const Authority& authority_;
   Options options_;
   std::map<Digest, ArtifactRow> rows_;
-  std::unordered_set<Digest> pages_;  // of the registered artifacts
+  std::unordered_map<Digest, std::vector<PageSegment>> pages_;  // of the registered artifacts
+  std::unique_ptr<CodedPages> coded_;
   std::unordered_map<Digest, std::weak_ptr<PageSource>> open_;
   std::uint64_t next_upload_ = 0;
 };

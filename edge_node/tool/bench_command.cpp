@@ -1,11 +1,13 @@
 // skein bench: how fast a model runs here, beside how fast this machine reads memory.
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <iomanip>
+#include <map>
 
+#include "common/artifact/artifact_file.h"
+#include "common/crypto/sha256.h"
 #include "edge_node/tool/internal/bandwidth.h"
 #include "edge_node/tool/internal/model_command.h"
+#include "edge_node/tool/internal/process_memory.h"
 #include "edge_node/tool/internal/synthetic_model.h"
 #include "kernels/isa/isa.h"
 
@@ -15,6 +17,7 @@ namespace {
 struct BenchOptions : ModelOptions {
   std::string synthetic;
   std::string format = "q8";
+  std::string write;  // the synthetic model's file
   double silent = 0.87;
   std::uint32_t decode = 64, prefill = 512, repeats = 5, sessions = 0;
 };
@@ -41,12 +44,6 @@ WeightBytes weigh(const Manifest& manifest) {
   return weights;
 }
 
-std::uint64_t peak_rss() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
-}
-
 double median(std::vector<double> values) {
   if (values.empty()) return 0;
   std::ranges::sort(values);
@@ -68,6 +65,10 @@ class Bench {
   TokenId token(std::size_t index) const {
     return static_cast<TokenId>((index * 40503 + 17) % model().config().vocab);
   }
+  PagerCounters paged() const {
+    return file_ && file_->pager() != nullptr ? file_->pager()->counters() : PagerCounters{};
+  }
+  void count_paging(const PagerCounters& before, double seconds);
   const Model& model() const { return file_ ? file_->model() : *synthetic_; }
   const Manifest& manifest() const { return file_ ? file_->manifest() : pages_->manifest(); }
 
@@ -83,6 +84,9 @@ class Bench {
   double load_s_ = 0;
   std::uint64_t peak_rss_ = 0;
   double zero_share_ = 0;
+  PagerCounters paging_;  // of decoding, after the first round
+  std::uint64_t paged_tokens_ = 0;
+  double paged_s_ = 0;
 };
 
 Result<Format> format_named(const std::string& name) {
@@ -105,10 +109,16 @@ Task<Result<void>> Bench::open() {
     co_return fail(Errc::kUsage, "one model is needed", "skein bench",
                    "give MODEL or --synthetic SIZE");
   }
+  if (!options_->synthetic.empty() && options_->model.memory_budget != 0) {
+    co_return fail(Errc::kUsage, "weights that are made here are all in memory", "--synthetic",
+                   "write them with --write FILE first, then give FILE and the budget");
+  }
   const Instant began = env_.clock.now();
   Instant made = began;
   if (options_->synthetic.empty()) {
-    CO_TRY(file_, co_await ModelFile::open(env_.disk, options_->model));
+    ModelArguments arguments = options_->model;
+    arguments.sessions = std::max(1U, options_->sessions);
+    CO_TRY(file_, co_await ModelFile::open(env_, arguments));
   } else {
     CO_TRY(const Format format, format_named(options_->format));
     const SyntheticOptions wanted = {options_->synthetic, format, options_->silent};
@@ -148,6 +158,19 @@ Result<void> Bench::run_sessions(std::uint32_t tokens) {
   return {};
 }
 
+void Bench::count_paging(const PagerCounters& before, double seconds) {
+  const PagerCounters now = paged();
+  paging_.hits += now.hits - before.hits;
+  paging_.misses += now.misses - before.misses;
+  paging_.bytes_read += now.bytes_read - before.bytes_read;
+  paging_.value_bytes += now.value_bytes - before.value_bytes;
+  paging_.row_hits += now.row_hits - before.row_hits;
+  paging_.row_misses += now.row_misses - before.row_misses;
+  paging_.stalled += now.stalled - before.stalled;
+  paged_tokens_ += options_->decode;
+  paged_s_ += seconds;
+}
+
 Task<Result<void>> Bench::measure(Terminal& terminal) {
   const std::span<float> logits = std::span(logits_).first(model().config().vocab);
   std::vector<TokenId> prompt(options_->prefill);
@@ -172,7 +195,9 @@ Task<Result<void>> Bench::measure(Terminal& terminal) {
       terminal.err << "\rround " << i << " of " << options_->repeats << std::flush;
     }
     const Runner::Counters before = runner_->counters();
+    const PagerCounters paged_before = paged();
     CO_TRY(const double decode_s, co_await seconds_of(decode));
+    if (i > 0) count_paging(paged_before, decode_s);
     const Runner::Counters after = runner_->counters();
     const std::uint64_t rows = after.value_rows_total - before.value_rows_total;
     if (rows != 0) {
@@ -184,13 +209,15 @@ Task<Result<void>> Bench::measure(Terminal& terminal) {
     if (options_->sessions > 0) {
       CO_TRY(together_s, co_await seconds_of(together));
     }
-    if (memory == nullptr) {
-      peak_rss_ = peak_rss();  // before the buffer that only measuring needs
-      memory = std::make_unique<Bandwidth>();
+    if (i == 0) {
+      peak_rss_ = peak_memory();  // before the buffer that only measuring needs
+      // It is far larger than a budget may be.
+      if (options_->model.memory_budget == 0) memory = std::make_unique<Bandwidth>();
       continue;
     }
+    if (memory == nullptr) peak_rss_ = peak_memory();
     double sweep_s = 1e9;
-    for (int sweep = 0; sweep < kSweeps; ++sweep) {
+    for (int sweep = 0; memory != nullptr && sweep < kSweeps; ++sweep) {
       std::function<Result<void>()> read = [&]() -> Result<void> {
         memory->sweep(env_.compute.parallel());
         return {};
@@ -198,7 +225,7 @@ Task<Result<void>> Bench::measure(Terminal& terminal) {
       CO_TRY(const double seconds, co_await seconds_of(std::move(read)));
       sweep_s = std::min(sweep_s, seconds);
     }
-    bandwidth_.push_back(static_cast<double>(Bandwidth::kBytes) / sweep_s);
+    if (memory != nullptr) bandwidth_.push_back(static_cast<double>(Bandwidth::kBytes) / sweep_s);
     decode_.push_back(rate_of(options_->decode, decode_s));
     prefill_.push_back(rate_of(options_->prefill, prefill_s));
     if (options_->sessions > 0) {
@@ -216,6 +243,9 @@ boost::json::object Bench::report() const {
   const double touched = static_cast<double>(weights.dense) - silent_bytes;
   const double decode = median(decode_);
   const double bandwidth = median(bandwidth_);
+  const auto per_token = [&](std::uint64_t sum) {
+    return static_cast<double>(sum) / std::max(1.0, static_cast<double>(paged_tokens_));
+  };
   boost::json::object out{
       {"model", options_->synthetic.empty() ? options_->model.path : manifest().name},
       {"isa", name_of(current_isa())},
@@ -228,14 +258,23 @@ boost::json::object Bench::report() const {
       {"roofline_fraction", bandwidth > 0 ? decode * touched / bandwidth : 0},
       {"peak_rss_bytes", peak_rss_},
       {"load_s", load_s_},
-      {"page_hits", 0},
-      {"page_misses", 0},
-      {"bytes_read", 0},
-      {"stall_s", 0.0},
+      {"page_hits", paging_.hits},
+      {"page_misses", paging_.misses},
+      {"bytes_read", paging_.bytes_read},
+      {"stall_s", std::chrono::duration<double>(paging_.stalled).count()},
       {"ffn_zero_share", zero_share_},
       {"decode_runs", boost::json::array(decode_.begin(), decode_.end())},
       {"prefill_runs", boost::json::array(prefill_.begin(), prefill_.end())},
       {"bandwidth_runs", boost::json::array(bandwidth_.begin(), bandwidth_.end())}};
+  if (file_ && file_->pager() != nullptr) {
+    out["memory_budget"] = options_->model.memory_budget;
+    out["bytes_read_per_token"] = per_token(paging_.bytes_read);
+    out["value_bytes_read_per_token"] = per_token(paging_.value_bytes);
+    out["row_hits"] = paging_.row_hits;
+    out["row_misses"] = paging_.row_misses;
+    out["stall_share"] =
+        std::chrono::duration<double>(paging_.stalled).count() / std::max(1e-9, paged_s_);
+  }
   if (options_->sessions > 0) {
     out["sessions"] = options_->sessions;
     out["sessions_tokens_per_s"] = median(together_);
@@ -258,7 +297,57 @@ void print_table(const boost::json::object& facts, std::ostream& out) {
   }
 }
 
+// Pages with the hashes that a model made for a clock goes without, each page once.
+class HashedPages final : public PageSource {
+ public:
+  explicit HashedPages(std::unique_ptr<PageSource> pages)
+      : pages_(std::move(pages)), manifest_(pages_->manifest()) {}
+  Result<void> hash() {
+    std::map<Digest, std::uint32_t> known;
+    std::vector<std::uint32_t> renumbered;
+    manifest_.pages.clear();
+    for (std::uint32_t i = 0; i < pages_->manifest().pages.size(); ++i) {
+      TRY(const ByteView bytes, pages_->page(PageIndex(i)));
+      const Digest digest = sha256(bytes);
+      const auto next = static_cast<std::uint32_t>(originals_.size());
+      const auto [place, is_new] = known.emplace(digest, next);
+      renumbered.push_back(place->second);
+      if (!is_new) continue;
+      originals_.push_back(i);
+      manifest_.pages.push_back({digest, static_cast<std::uint32_t>(bytes.size())});
+    }
+    for (TensorEntry& tensor : manifest_.tensors) {
+      for (Segment& segment : tensor.segments) segment.page = renumbered[segment.page];
+    }
+    return {};
+  }
+  const Manifest& manifest() const override { return manifest_; }
+  Result<ByteView> page(PageIndex index) override {
+    return pages_->page(PageIndex(originals_[index.value()]));
+  }
+
+ private:
+  std::unique_ptr<PageSource> pages_;
+  Manifest manifest_;
+  std::vector<std::uint32_t> originals_;  // of each page
+};
+
+Task<Result<void>> write_synthetic(Env env, std::shared_ptr<BenchOptions> options) {
+  CO_TRY(const Format format, format_named(options->format));
+  const SyntheticOptions wanted = {options->synthetic, format, options->silent};
+  std::unique_ptr<HashedPages> pages;
+  auto make = [&]() -> Result<void> {
+    TRY(auto made, make_synthetic(wanted, env.compute.parallel()));
+    pages = std::make_unique<HashedPages>(std::move(made));
+    return pages->hash();
+  };
+  CO_TRY_VOID(co_await on_compute(env, make));
+  CO_TRY_VOID(co_await write_artifact(env.disk, options->write, *pages, std::nullopt));
+  co_return Result<void>{};
+}
+
 Task<Result<void>> bench(Env env, Terminal& terminal, std::shared_ptr<BenchOptions> options) {
+  if (!options->write.empty()) co_return co_await write_synthetic(env, options);
   Bench bench(env, options);
   CO_TRY_VOID(co_await bench.open());
   CO_TRY_VOID(co_await bench.measure(terminal));
@@ -274,8 +363,12 @@ void add_bench(CLI::App& tool, Command& chosen) {
   CLI::App* command = add_model_command(
       tool, chosen, "bench", "how fast a model runs here, and how fast memory is read", options);
   command->get_option("MODEL")->required(false);
+  add_memory_budget(command, options->model);
   command->add_option("--synthetic", options->synthetic,
                       "random weights of an official RWKV-7 shape: 0.1B, 0.4B, 1.5B or 2.9B");
+  command
+      ->add_option("--write", options->write, "put the --synthetic model into this file, no more")
+      ->needs("--synthetic");
   command->add_option("--format", options->format, "of --synthetic: bf16, f16, q8, q6, q5, q4");
   command
       ->add_option("--ffn-sparsity", options->silent,

@@ -21,8 +21,10 @@ constexpr std::uint64_t kMaxTextFile = 1U << 30;
 Task<Result<void>> eval(Env env, Terminal& terminal, std::shared_ptr<EvalOptions> options) {
   ModelArguments arguments = options->model;
   arguments.needs_tokenizer = true;
-  CO_TRY(const auto file, co_await ModelFile::open(env.disk, arguments));
   CO_TRY(const Buffer text, co_await read_file(env.disk, options->text, kMaxTextFile));
+  arguments.extra_rows = kMostRows;
+  arguments.extra_bytes = text.size() * 2 * sizeof(TokenId);  // at most an id a byte, and growing
+  CO_TRY(const auto file, co_await ModelFile::open(env, arguments));
   std::string_view wanted = as_text(text);
   if (options->limit > 0) wanted = wanted.substr(0, options->limit);
   CO_TRY(const auto ids, file->tokenizer()->encode(wanted));
@@ -69,6 +71,7 @@ void add_eval(CLI::App& tool, Command& chosen) {
   CLI::App* command =
       add_model_command(tool, chosen, "eval", "how well a model predicts a text", options);
   command->add_option("--text", options->text, "the text file")->required();
+  add_memory_budget(command, options->model);
   command->add_option("--context", options->context, "ids per window (default 512)")
       ->check(CLI::Range(1U, 1U << 20));
   command->add_option("--limit-bytes", options->limit, "only the beginning of the text; 0 = all");

@@ -126,7 +126,7 @@ Task<Result<void>> generate(Env env, Terminal& terminal, std::shared_ptr<Generat
   arguments.needs_tokenizer = true;
   arguments.needs_digest = !options->state_in.empty() || !options->state_out.empty();
   const Instant began = env.clock.now();
-  CO_TRY(const auto file, co_await ModelFile::open(env.disk, arguments));
+  CO_TRY(const auto file, co_await ModelFile::open(env, arguments));
   CO_TRY(const auto ids, file->tokenizer()->encode(options->prompt));
   if (ids.empty()) {
     co_return fail(Errc::kUsage, "the prompt is empty", "-p", "give at least one character");
@@ -169,7 +169,7 @@ Task<Result<void>> generate(Env env, Terminal& terminal, std::shared_ptr<Generat
 Task<Result<void>> chat(Env env, Terminal& terminal, std::shared_ptr<GenerateOptions> options) {
   ModelArguments arguments = options->model;
   arguments.needs_tokenizer = true;
-  CO_TRY(const auto file, co_await ModelFile::open(env.disk, arguments));
+  CO_TRY(const auto file, co_await ModelFile::open(env, arguments));
   CO_TRY(TokenPicker picker, co_await open_picker(env, *file, options));
   ToolSession session(env, *file);
   std::vector<std::string> stops = options->stops;
@@ -255,6 +255,7 @@ void add_generate(CLI::App& tool, Command& chosen) {
                                         "continue a text; prints the continuation", options);
   command->add_option("-p,--prompt", options->prompt, "the text to continue")->required();
   add_sampler_options(command, options);
+  add_memory_budget(command, options->model);
   command->add_option("--state-in", options->state_in, "start from this saved state");
   command->add_option("--state-out", options->state_out, "save the state at the end");
   command->add_option("--stats", options->stats, "write counts and speeds as JSON");
@@ -270,6 +271,7 @@ void add_chat(CLI::App& tool, Command& chosen) {
   CLI::App* command =
       add_model_command(tool, chosen, "chat", "talk to the model, line by line", options);
   add_sampler_options(command, options);
+  add_memory_budget(command, options->model);
   command->callback([&chosen, options] {
     chosen.run = [options](Env env, Terminal& terminal) { return chat(env, terminal, options); };
   });

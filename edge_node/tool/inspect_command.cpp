@@ -114,9 +114,65 @@ void print_table(const ModelFile& file, std::ostream& out) {
   }
 }
 
-Task<Result<void>> inspect(Env env, Terminal& terminal, std::shared_ptr<ModelOptions> options) {
+struct InspectOptions : ModelOptions {
+  bool plan = false;
+};
+
+// The account of a plan, and how tensors are held.
+json::object describe(const Manifest& manifest, const ResidencyPlan& plan) {
+  json::object shares;
+  for (const MemoryShare& share : plan.shares) shares[share.what] = share.bytes;
+  json::array tensors;
+  for (std::size_t i = 0; i < plan.tensors.size(); ++i) {
+    json::object tensor{{"name", manifest.tensors[i].name},
+                        {"held", name_of(plan.tensors[i].kind)}};
+    if (plan.tensors[i].kind == Residence::kStreamed) {
+      tensor["pinned_pages"] = plan.tensors[i].pinned_segments;
+      tensor["pages"] = manifest.tensors[i].segments.size();
+    }
+    tensors.push_back(std::move(tensor));
+  }
+  return {{"memory", std::move(shares)},
+          {"memory_bytes", plan.total()},
+          {"streamed_bytes_per_token", plan.streamed_per_token},
+          {"value_bytes", plan.value_bytes},
+          {"kept_rows", plan.kept_rows},
+          {"rows_a_pass", plan.most_rows},
+          {"tensors", std::move(tensors)}};
+}
+
+void print_plan(const Manifest& manifest, const ResidencyPlan& plan, std::ostream& out) {
+  for (const MemoryShare& share : plan.shares) {
+    out << std::left << std::setw(44) << share.what << share.bytes << "\n";
+  }
+  out << std::left << std::setw(44) << "in all" << plan.total() << "\n"
+      << std::setw(44) << "read for every token, rows apart" << plan.streamed_per_token << "\n"
+      << std::setw(44) << "rows kept" << plan.kept_rows << "\n";
+  for (std::size_t i = 0; i < plan.tensors.size(); ++i) {
+    const Residence kind = plan.tensors[i].kind;
+    if (kind == Residence::kCopied) continue;
+    out << "  " << std::left << std::setw(36) << manifest.tensors[i].name << name_of(kind);
+    if (kind == Residence::kStreamed) {
+      out << ", " << plan.tensors[i].pinned_segments << " of "
+          << manifest.tensors[i].segments.size() << " pages pinned";
+    }
+    out << "\n";
+  }
+}
+
+Task<Result<void>> inspect(Env env, Terminal& terminal, std::shared_ptr<InspectOptions> options) {
   ModelArguments arguments = options->model;
   arguments.needs_digest = true;
+  if (options->plan) {
+    CO_TRY(const ModelFile::Planned planned, ModelFile::plan_paging(env.disk, arguments));
+    const Manifest& manifest = planned.artifact.manifest;
+    if (options->json) {
+      print(terminal, describe(manifest, planned.plan));
+    } else {
+      print_plan(manifest, planned.plan, terminal.out);
+    }
+    co_return Result<void>{};
+  }
   CO_TRY(const auto file, ModelFile::open_pages(env.disk, arguments));
   if (options->json) {
     print(terminal, describe(*file));
@@ -167,9 +223,14 @@ Task<Result<void>> verify_artifact(Env env, Terminal& terminal,
 }  // namespace
 
 void add_inspect(CLI::App& tool, Command& chosen) {
-  auto options = std::make_shared<ModelOptions>();
+  auto options = std::make_shared<InspectOptions>();
   CLI::App* command =
       add_model_command(tool, chosen, "inspect", "what a model file holds", options);
+  add_memory_budget(command, options->model);
+  command
+      ->add_flag("--plan", options->plan,
+                 "what stays in memory, streams or is cached under --memory-budget")
+      ->needs("--memory-budget");
   command->callback([&chosen, options] {
     chosen.run = [options](Env env, Terminal& terminal) { return inspect(env, terminal, options); };
   });

@@ -53,7 +53,9 @@ Result<void> compute_rows(Env env, const ModelFile& file, const std::vector<Toke
 Task<Result<void>> logits(Env env, Terminal& terminal, std::shared_ptr<LogitsOptions> options) {
   ModelArguments arguments = options->model;
   arguments.needs_tokenizer = !options->prompt.empty();
-  CO_TRY(const auto file, co_await ModelFile::open(env.disk, arguments));
+  // At most an id for two letters of --tokens, or one a byte of the other inputs.
+  arguments.extra_rows = 1;
+  CO_TRY(const auto file, co_await ModelFile::open(env, arguments));
   CO_TRY(const auto ids, co_await input_ids(env, *options, *file));
   std::vector<float> rows;
   auto work = [&] { return compute_rows(env, *file, ids, options->all, rows); };
@@ -82,6 +84,7 @@ void add_logits(CLI::App& tool, Command& chosen) {
   command->add_option("--tokens", options->tokens, "ids, e.g. 1,2,3");
   command->add_option("--tokens-file", options->tokens_file, "a file of ids");
   command->add_option("--prompt", options->prompt, "text");
+  add_memory_budget(command, options->model);
   command->add_flag("--all", options->all, "a row after every token");
   command->add_option("-o,--output", options->out, "file for the rows (default: standard output)");
   command->callback([&chosen, options] {

@@ -4,6 +4,8 @@
 #include "common/checkpoint/checkpoint.h"
 #include "common/cli/in_file.h"
 #include "common/convert/convert.h"
+#include "edge_node/tool/internal/model_command.h"
+#include "edge_node/tool/internal/process_memory.h"
 
 namespace skein {
 
@@ -47,6 +49,55 @@ Task<Result<std::unique_ptr<ModelFile>>> ModelFile::open(Disk& disk, ModelArgume
   opened->model_ = std::move(*model);
   if (arguments.needs_tokenizer) CO_TRY_VOID(opened->check_tokenizer(arguments));
   co_await opened->remember(disk, std::move(arguments.cache_folder));
+  co_return opened;
+}
+
+Task<Result<std::unique_ptr<ModelFile>>> ModelFile::open(Env env, ModelArguments arguments) {
+  if (arguments.memory_budget != 0) co_return co_await open_paged(env, std::move(arguments));
+  co_return co_await open(env.disk, std::move(arguments));
+}
+
+Result<ModelFile::Planned> ModelFile::plan_paging(Disk& disk, const ModelArguments& arguments) {
+  if (!arguments.vocabulary.empty()) {
+    return fail(Errc::kUsage, "a vocabulary of its own does not go with a memory budget", "--vocab",
+                "use the one that the artifact carries");
+  }
+  {
+    TRY(const auto file, disk.map(arguments.path));
+    if (!is_artifact(file->bytes())) {
+      return fail(Errc::kUsage, "only an artifact can be run under a memory budget", arguments.path,
+                  "make one with `skein import` or `skein compress`");
+    }
+  }
+  TRY(Pager::Artifact artifact, Pager::look_at(disk, arguments.path));
+  const std::uint64_t row = std::uint64_t{artifact.manifest.config.vocab} * sizeof(float);
+  const ResidencyRequest request = {.budget = arguments.memory_budget,
+                                    .baseline = tool::peak_memory(),
+                                    .extra = arguments.extra_bytes + arguments.extra_rows * row,
+                                    .sessions = arguments.sessions,
+                                    .alignment = artifact.alignment};
+  TRY(ResidencyPlan plan, plan_residency(artifact.manifest, request));
+  return Planned{std::move(artifact), std::move(plan)};
+}
+
+Task<Result<std::unique_ptr<ModelFile>>> ModelFile::open_paged(Env env, ModelArguments arguments) {
+  auto opened = std::unique_ptr<ModelFile>(new ModelFile);
+  CO_TRY(Planned planned, plan_paging(env.disk, arguments));
+  opened->file_bytes_ = planned.artifact.offsets.back();
+  TagKey key;
+  env.random.fill(key);
+  auto work = [&]() -> Result<void> {
+    TRY(auto pager, Pager::open(env.disk, env.clock, env.compute.parallel(),
+                                std::move(planned.artifact), std::move(planned.plan), key));
+    opened->pager_ = pager.get();
+    opened->pages_ = std::move(pager);
+    auto model = Model::open(*opened->pages_);
+    if (!model) return in_file(arguments.path, std::move(model.error()));
+    opened->model_ = std::move(*model);
+    return {};
+  };
+  CO_TRY_VOID(co_await tool::on_compute(env, work));
+  if (arguments.needs_tokenizer) CO_TRY_VOID(opened->check_tokenizer(arguments));
   co_return opened;
 }
 

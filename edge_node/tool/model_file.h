@@ -10,6 +10,7 @@
 #include "common/env/disk.h"
 #include "common/env/env.h"
 #include "common/model/model.h"
+#include "edge_node/paging/pager.h"
 
 namespace skein {
 
@@ -19,15 +20,28 @@ struct ModelArguments {
   bool needs_digest = false;     // hash a checkpoint's pages, so that states can name the weights
   bool needs_tokenizer = false;  // there is one (else kUsage), and it fits the model
   std::string cache_folder;      // keeps which pages of which file were verified; empty: nothing
+  // Of the whole process; 0 = as it comes. Only artifacts can be run under one.
+  std::uint64_t memory_budget = 0;
+  std::uint64_t extra_bytes = 0;  // of the budget, for the command's own results ...
+  std::uint32_t extra_rows = 0;   // ... and for so many rows of logits
+  std::uint32_t sessions = 1;     // states at once
 };
 
 class ArtifactFile;
 
 class ModelFile {
  public:
+  // Under the arguments' budget, if there is one: Errc::kOutOfRoom says the smallest that works.
+  static Task<Result<std::unique_ptr<ModelFile>>> open(Env env, ModelArguments arguments);
   static Task<Result<std::unique_ptr<ModelFile>>> open(Disk& disk, ModelArguments arguments);
   // The pages alone: for commands that look at a file without running it.
   static Result<std::unique_ptr<ModelFile>> open_pages(Disk& disk, const ModelArguments& arguments);
+  // A plan for an artifact in this process as it is now. Errc::kUsage for what is no artifact.
+  struct Planned {
+    Pager::Artifact artifact;
+    ResidencyPlan plan;
+  };
+  static Result<Planned> plan_paging(Disk& disk, const ModelArguments& arguments);
   ~ModelFile();
 
   const Model& model() const { return *model_; }
@@ -37,12 +51,14 @@ class ModelFile {
   const Manifest& manifest() const { return pages_->manifest(); }
   Digest digest() const;
   std::uint64_t file_bytes() const { return file_bytes_; }
-  bool from_artifact() const { return artifact_ != nullptr; }
+  bool from_artifact() const { return artifact_ != nullptr || pager_ != nullptr; }
   bool is_coded() const;                             // an artifact whose pages are
   std::uint64_t stored_size(PageIndex index) const;  // of a page: in the file, or as laid out
+  const Pager* pager() const { return pager_; }      // nullptr without a budget
 
  private:
   ModelFile() = default;
+  static Task<Result<std::unique_ptr<ModelFile>>> open_paged(Env env, ModelArguments arguments);
   void recall(Disk& disk, const ModelArguments& arguments);
   Task<void> remember(Disk& disk, std::string folder);
   Result<void> check_tokenizer(const ModelArguments& arguments) const;
@@ -50,6 +66,7 @@ class ModelFile {
   std::unique_ptr<MappedFile> vocabulary_;
   std::unique_ptr<PageSource> pages_;
   ArtifactFile* artifact_ = nullptr;  // pages_, when they are an artifact's
+  Pager* pager_ = nullptr;            // pages_, when there is a budget
   std::unique_ptr<Model> model_;
   std::unique_ptr<Tokenizer> own_tokenizer_;
   std::uint64_t file_bytes_ = 0;

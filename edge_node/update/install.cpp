@@ -11,10 +11,14 @@ constexpr std::size_t kMaxMarkerBytes = 256;
 
 Task<Result<void>> put_missing(ChunkStore& store, ArtifactFile& file) {
   const Manifest& manifest = file.manifest();
-  CO_TRY(const auto missing, store.missing_from(manifest));
+  Manifest wanted = manifest;
+  CO_TRY(const auto missing, co_await store.scrub(std::move(wanted)));
+  Buffer bytes;  // one page at a time: a coded file would keep all that it decoded
   for (const PageIndex page : missing) {
-    CO_TRY(const ByteView bytes, file.page(page));
-    CO_TRY_VOID(co_await store.put(manifest.pages[page.value()].digest, bytes));
+    const PageEntry& entry = manifest.pages[page.value()];
+    bytes.resize(entry.bytes);
+    CO_TRY_VOID(file.read(page, 0, bytes));
+    CO_TRY_VOID(co_await store.put(entry.digest, bytes));
   }
   SignedManifest signed_manifest = file.signed_manifest();
   CO_TRY_VOID(co_await store.put_manifest(std::move(signed_manifest)));
@@ -32,11 +36,12 @@ Task<Result<std::optional<SlotState>>> install_artifact(Env env, ChunkStore& sto
   if (options.key) {
     CO_TRY_VOID(file->verify_signature(*options.key));
   }
+  CO_TRY_VOID(co_await put_missing(store, *file));
+  CO_TRY(const auto pages, co_await SlotPages::open(store, file->digest()));
   Result<void> passed;
-  std::function<void()> job = [&] { passed = try_model(*file, env.compute.parallel()); };
+  std::function<void()> job = [&] { passed = try_model(*pages, env.compute.parallel()); };
   co_await env.compute.run(std::move(job), std::chrono::milliseconds(100));
   CO_TRY_VOID(passed);
-  CO_TRY_VOID(co_await put_missing(store, *file));
   CO_TRY(SlotState state, co_await slots.commit(store, file->digest()));
   CO_TRY_VOID(co_await replace_file(env.disk, options.marker_path, as_bytes(digest)));
   env.log.info("artifact installed", {{"file", options.artifact_path},

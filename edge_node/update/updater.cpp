@@ -192,6 +192,7 @@ Task<AnyUpdateEvent> Updater::get_pages(Digest artifact) {
   });
   counters_.pages_fetched += batch.pages;
   counters_.bytes_fetched += batch.bytes;
+  counters_.wire_bytes += batch.wire_bytes;
   if (batch.refused) {
     counters_.pages_refused += 1;
     co_return rejected(artifact, "page", *batch.refused);
@@ -207,7 +208,7 @@ Task<AnyUpdateEvent> Updater::get_pages(Digest artifact) {
 }
 
 Task<Result<void>> Updater::fetch_batch(Batch& batch) {
-  FetchPages request;
+  FetchPages request{.pages = {}, .coded = true};
   for (const auto& [digest, page] : batch.wanted) request.pages.push_back(digest);
   Message message = std::move(request);
   Peer::OnPart on_part = [this, &batch](Message part, Buffer payload) -> Task<Result<void>> {
@@ -218,15 +219,30 @@ Task<Result<void>> Updater::fetch_batch(Batch& batch) {
   co_return Result<void>{};
 }
 
+// The payload becomes the page; it is compared with its hash when it is stored.
+Result<void> Updater::unpack(Batch& batch, const PagePart& part, const PageEntry& entry,
+                             Buffer& payload) {
+  if (part.coded && payload.size() <= coded_bound(entry.bytes)) {
+    if (!batch.coder) batch.coder.emplace();
+    Buffer page(entry.bytes);
+    TRY_VOID(batch.coder->decode(payload, page));
+    payload = std::move(page);
+  }
+  if (payload.size() == entry.bytes) return {};
+  return fail(Errc::kCorrupt, "a page of another size");
+}
+
 Task<Result<void>> Updater::take_page(Batch& batch, Message part, Buffer payload) {
   const auto* header = std::get_if<PagePart>(&part);
   if (header == nullptr) co_return fail(Errc::kCorrupt, "a part that is no page");
   const auto wanted = batch.wanted.find(header->page);
   if (wanted == batch.wanted.end()) co_return Result<void>{};  // came already, or never asked for
   const PageEntry& entry = manifest_.pages[wanted->second.value()];
-  if (payload.size() != entry.bytes) {
-    batch.refused = Error{Errc::kCorrupt, "a page of another size", entry.digest.short_hex(), ""};
-    co_return tl::unexpected<Error>(*batch.refused);
+  const std::size_t came = payload.size();
+  if (auto whole = unpack(batch, *header, entry, payload); !whole) {
+    whole.error().where = entry.digest.short_hex();
+    batch.refused = whole.error();
+    co_return whole;
   }
   const auto stored = co_await store_.put(entry.digest, payload);
   if (!stored) {
@@ -236,6 +252,7 @@ Task<Result<void>> Updater::take_page(Batch& batch, Message part, Buffer payload
   batch.wanted.erase(wanted);
   batch.pages += 1;
   batch.bytes += payload.size();
+  batch.wire_bytes += came;
   co_return Result<void>{};
 }
 

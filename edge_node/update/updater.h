@@ -15,6 +15,7 @@
 
 #include "common/artifact/chunk_store.h"
 #include "common/artifact/slots.h"
+#include "common/coding/page_coding.h"
 #include "common/env/env.h"
 #include "edge_node/link/uplink.h"
 #include "edge_node/update/update_machine.h"
@@ -61,6 +62,7 @@ class Updater {
 
   struct Counters {
     std::uint64_t pages_fetched = 0, bytes_fetched = 0;  // pages only, manifests apart
+    std::uint64_t wire_bytes = 0;                        // what those pages took on the link
     std::uint64_t pages_refused = 0, manifests_refused = 0;
     std::uint64_t switches = 0, failures = 0;
   };
@@ -71,7 +73,9 @@ class Updater {
     std::map<Digest, PageIndex> wanted;
     std::uint32_t pages = 0;
     std::uint64_t bytes = 0;
-    std::optional<Error> refused;  // a page that is not what it says
+    std::uint64_t wire_bytes = 0;
+    std::optional<PageCoder> coder;  // while pages come coded
+    std::optional<Error> refused;    // a page that is not what it says
   };
 
   void push(AnyUpdateEvent event);
@@ -82,6 +86,8 @@ class Updater {
   Task<Result<Manifest>> hold_manifest(Digest artifact);
   Task<AnyUpdateEvent> get_pages(Digest artifact);
   Task<Result<void>> take_page(Batch& batch, Message part, Buffer payload);
+  static Result<void> unpack(Batch& batch, const PagePart& part, const PageEntry& entry,
+                             Buffer& payload);
   Task<Result<void>> fetch_batch(Batch& batch);
   Task<AnyUpdateEvent> run_canary(Digest artifact);
   Task<AnyUpdateEvent> switch_slot(Digest artifact);

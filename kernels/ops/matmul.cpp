@@ -33,6 +33,7 @@ const RowBlock& block_of(const MatrixView& w, std::uint32_t row) {
 
 void check(const Product& product) {
   CHECK(product.w.layout == Layout::kTiles && product.w.cols == product.x.cols);
+  CHECK(product.only.first % kTileRows == 0);
   const bool has_codes = product.x.codes != nullptr && product.x.scales != nullptr;
   CHECK(has_codes || !is_quantized(product.w.format));
 }
@@ -48,12 +49,15 @@ struct Cut {
     each = static_cast<std::uint32_t>(std::max<std::uint64_t>(1, kTaskBytes / bytes));
     const bool pairs = of.x.rows > 1 && tiles_of(of.w) >= kManyTiles;
     if (pairs || of.finish.run != nullptr) each = (each + 1) / 2 * 2;  // whole groups of outputs
-    tasks = (tiles_of(of.w) + each - 1) / each;
+    first_tile = std::min(of.only.first, of.w.rows) / kTileRows;
+    const std::uint32_t rows = of.w.rows - first_tile * kTileRows;
+    last_tile = first_tile + (std::min(of.only.count, rows) + kTileRows - 1) / kTileRows;
+    tasks = (last_tile - first_tile + each - 1) / each;
   }
 
   // Tiles [first, first + count), as far as there are any.
   void multiply(std::uint32_t first, std::uint32_t count) const {
-    const std::uint32_t last = std::min(first + count, tiles_of(product->w));
+    const std::uint32_t last = std::min(first + count, last_tile);
     for (std::uint32_t tile = first; tile < last;) {
       const RowBlock& block = block_of(product->w, tile * kTileRows);
       const std::uint32_t start = block.first_row / kTileRows;
@@ -82,11 +86,12 @@ struct Cut {
   }
 
   void run(std::uint32_t task) const {
-    const std::uint32_t tile = task * each;
+    const std::uint32_t tile = first_tile + task * each;
     multiply(tile, each);
     if (product->finish.run == nullptr) return;
     const std::uint32_t first = tile * kTileRows;
-    const std::uint32_t count = std::min(each * kTileRows, product->w.rows - first);
+    const std::uint32_t tiles = std::min(each, last_tile - tile);
+    const std::uint32_t count = std::min(tiles * kTileRows, product->w.rows - first);
     product->finish.run(product->finish.context, first, count);
   }
 
@@ -94,6 +99,8 @@ struct Cut {
   KernelTable::Tiles kernel = nullptr;
   std::uint64_t tile_bytes = 0;
   std::uint32_t each = 0;  // tiles a task
+  std::uint32_t first_tile = 0;
+  std::uint32_t last_tile = 0;  // one past it
   std::uint32_t tasks = 0;
 };
 

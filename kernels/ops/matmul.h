@@ -63,13 +63,21 @@ struct AfterTiles {
   const void* context = nullptr;
 };
 
+// Rows [first, first + count) of a matrix, as far as it has them.
+struct RowRange {
+  std::uint32_t first = 0;
+  std::uint32_t count = ~0U;
+};
+
 // y[i] = W x[i] for a kTiles matrix: w.cols == x.cols; y holds x.rows vectors of w.rows floats, one
-// after another.
+// after another. Only the outputs in `only` are made, and only they need be in w.blocks: whole
+// tiles; with `finish` it begins at a multiple of 32.
 struct Product {
   MatrixView w;
   Inputs x;
   float* y = nullptr;
   AfterTiles finish = {};
+  RowRange only = {};
 };
 
 // All of them, at most kMostProducts, in one round of tasks.

@@ -40,8 +40,10 @@ class RowWalk {
 // A block's rows behind non-zeros; none of a block beyond the last. Large: filled in place.
 class ActiveRows {
  public:
-  void find(const MatrixView& w, std::uint32_t block, std::span<const float> h) {
+  void find(const NeuronMatrix& matrix, std::uint32_t block, std::span<const float> h) {
+    const MatrixView& w = matrix.w;
     count_ = 0;
+    complete_ = true;
     const std::uint32_t first = block * kNeuronBlock;
     if (first >= w.rows) return;
     const std::uint32_t last = std::min(first + kNeuronBlock, w.rows);
@@ -50,12 +52,18 @@ class ActiveRows {
       indices_[count_] = row;
       count_ += h[row] != 0 ? 1U : 0U;
     }
-    RowWalk walk(w, first);
-    for (std::uint32_t i = 0; i < count_; ++i) {
-      rows_[i] = walk.at(indices_[i]);
-      factors_[i] = h[indices_[i]];
+    for (std::uint32_t i = 0; i < count_; ++i) factors_[i] = h[indices_[i]];
+    if (!matrix.at.empty()) {
+      for (std::uint32_t i = 0; i < count_; ++i) {
+        rows_[i] = matrix.at[indices_[i]];
+        complete_ = complete_ && rows_[i] != nullptr;
+      }
+      return;
     }
+    RowWalk walk(w, first);
+    for (std::uint32_t i = 0; i < count_; ++i) rows_[i] = walk.at(indices_[i]);
   }
+  bool is_complete() const { return complete_; }  // it is known where every row lies
   std::uint32_t count() const { return count_; }
   const std::byte* const* rows() const { return rows_.data(); }
   const float* factors() const { return factors_.data(); }
@@ -77,6 +85,7 @@ class ActiveRows {
   std::array<std::uint32_t, kNeuronBlock + 1> indices_;  // one more than is ever counted
   std::array<float, kNeuronBlock> factors_;
   std::uint32_t count_ = 0;
+  bool complete_ = true;
 };
 
 NeuronRows neuron_rows(const NeuronMatrix& matrix, const ActiveRows& active) {
@@ -96,6 +105,7 @@ void add(const MatrixView& w, const NeuronRows& neurons, float* y) {
 void check(const NeuronMatrix& matrix) {
   CHECK(matrix.w.layout == Layout::kRows);
   CHECK(!is_quantized(matrix.w.format) || matrix.bounds.size() == matrix.w.rows);
+  CHECK(matrix.at.empty() || matrix.at.size() == matrix.w.rows);
 }
 
 // Where columns [first, first + count) of a stored row lie: the most of their codes, and scales.
@@ -128,19 +138,23 @@ struct NeuronJob {
     const std::uint32_t first = stripe * kTaskColumns;
     const std::uint32_t count = std::min(kTaskColumns, w.cols - first);
     std::array<std::array<ActiveRows, kTaskVectors>, 2> active;  // of even and of odd blocks
+    const std::uint32_t begin = product.first_block;
+    const std::uint32_t end = begin + std::min(product.blocks, neuron_blocks_of(w.rows) - begin);
     for (std::uint32_t i = 0; i < vectors; ++i) {
-      std::fill_n(output(vector + i) + first, count, 0.0F);
-      active[0][i].find(w, 0, hidden(vector + i));
+      if (begin == 0) std::fill_n(output(vector + i) + first, count, 0.0F);
+      active[begin % 2][i].find(product.matrix, begin, hidden(vector + i));
     }
-    for (std::uint32_t block = 0; block < neuron_blocks_of(w.rows); ++block) {
+    for (std::uint32_t block = begin; block < end; ++block) {
       for (std::uint32_t i = 0; i < vectors; ++i) {
         ActiveRows& next = active[(block + 1) % 2][i];
-        next.find(w, block + 1, hidden(vector + i));
-        NeuronRows neurons = neuron_rows(product.matrix, active[block % 2][i]);
+        next.find(product.matrix, block + 1, hidden(vector + i));
+        const ActiveRows& now = active[block % 2][i];
+        CHECK(now.is_complete());
+        NeuronRows neurons = neuron_rows(product.matrix, now);
         neurons.first_col = first;
         neurons.cols = count;
         neurons.soon = next.rows();
-        neurons.soon_count = next.count();
+        neurons.soon_count = next.is_complete() ? next.count() : 0;
         tell_ranges(w, first, count, neurons.soon_ranges);
         if (neurons.count != 0) add(w, neurons, output(vector + i) + first);
       }
@@ -177,13 +191,14 @@ std::uint32_t add_neuron_block(const NeuronMatrix& matrix, std::uint32_t block,
   const MatrixView& w = matrix.w;
   CHECK(h.size() == w.rows && block < neuron_blocks_of(w.rows));
   ActiveRows active;
-  active.find(w, block, h);
+  active.find(matrix, block, h);
   if (active.count() == 0) return 0;
+  CHECK(active.is_complete());
   ActiveRows next;
-  next.find(w, block + 1, h);
+  next.find(matrix, block + 1, h);
   NeuronRows neurons = neuron_rows(matrix, active);
   neurons.soon = next.rows();
-  neurons.soon_count = next.count();
+  neurons.soon_count = next.is_complete() ? next.count() : 0;
   neurons.soon_ranges[0].bytes =
       static_cast<std::uint32_t>(stored_bytes(w.format, Layout::kRows, 1, w.cols));
   add(w, neurons, y);
@@ -193,10 +208,18 @@ std::uint32_t add_neuron_block(const NeuronMatrix& matrix, std::uint32_t block,
 std::uint64_t neuron_matmul(const NeuronProduct& product, Parallel& parallel) {
   check(product.matrix);
   const MatrixView& w = product.matrix.w;
+  CHECK(product.first_block <= neuron_blocks_of(w.rows));
   NeuronJob job{product};
   run_tasks(parallel, job.tasks(), job);
-  const std::size_t all = std::size_t{product.rows} * w.rows;
-  return all - static_cast<std::uint64_t>(std::count(product.h, product.h + all, 0.0F));
+  const std::uint32_t first = std::min(product.first_block * kNeuronBlock, w.rows);
+  const auto count = static_cast<std::uint32_t>(
+      std::min<std::uint64_t>(w.rows - first, std::uint64_t{product.blocks} * kNeuronBlock));
+  std::uint64_t read = 0;
+  for (std::size_t i = 0; i < product.rows; ++i) {
+    const float* const h = product.h + i * w.rows + first;
+    read += count - static_cast<std::uint64_t>(std::count(h, h + count, 0.0F));
+  }
+  return read;
 }
 
 }  // namespace skein

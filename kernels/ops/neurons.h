@@ -25,10 +25,12 @@ constexpr std::uint32_t neuron_blocks_of(std::uint32_t neurons) {
 }
 
 // A kRows matrix; of q8 to q4 also bounds: for each row, what none of its groups' scales exceeds
-// (the closer, the more exact the sums).
+// (the closer, the more exact the sums). With `at` rows lie where it says, not in w.blocks; those
+// behind zeros may be nowhere.
 struct NeuronMatrix {
   MatrixView w;
   std::span<const float> bounds;
+  std::span<const std::byte* const> at = {};  // (w.rows), or empty
 };
 // The largest scale of each row, rounded up to bf16. bounds.size() == w.rows; w is q8 to q4.
 void find_row_bounds(const MatrixView& w, std::span<float> bounds);
@@ -40,11 +42,14 @@ std::uint32_t add_neuron_block(const NeuronMatrix& matrix, std::uint32_t block,
 
 // y[i] = sum over blocks, for `rows` vectors h (w.rows each) and y (w.cols each). Work is split by
 // outputs. Returns how many rows were read, counted once for each vector.
+// Of several calls each may take some of the blocks, in order: all but the first add to y.
 struct NeuronProduct {
   NeuronMatrix matrix;
   const float* h = nullptr;
   float* y = nullptr;
   std::uint32_t rows = 0;
+  std::uint32_t first_block = 0;
+  std::uint32_t blocks = ~0U;  // as far as there are any
 };
 std::uint64_t neuron_matmul(const NeuronProduct& product, Parallel& parallel);
 

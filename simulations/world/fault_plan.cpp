@@ -48,6 +48,8 @@ constexpr auto kSettings = std::to_array<Setting>({
     {"torn_write", [](FaultPlan& p, double v) { p.torn_write = v; }},
     {"disk_bytes", [](FaultPlan& p, double v) { p.disk_bytes = static_cast<std::uint64_t>(v); },
      kLargest},
+    {"squeezes_per_minute", [](FaultPlan& p, double v) { p.squeezes_per_minute = v; }, 60},
+    {"longest_squeeze_s", [](FaultPlan& p, double v) { p.longest_squeeze = seconds(v); }, kLongest},
     {"compute_jitter", [](FaultPlan& p, double v) { p.compute_jitter = v; }},
     {"rare_sites", [](FaultPlan& p, double v) { p.rare_sites = v; }},
     {"rare_fires", [](FaultPlan& p, double v) { p.rare_fires = v; }},

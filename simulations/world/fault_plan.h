@@ -48,6 +48,10 @@ struct FaultPlan {
   double torn_write = 0.2;  // ... or only its beginning; otherwise it is lost
   std::uint64_t disk_bytes = std::numeric_limits<std::uint64_t>::max();
 
+  // Spells in which a node has little memory, gets hot, or has a nearly empty battery.
+  double squeezes_per_minute = 0;
+  Duration longest_squeeze = std::chrono::seconds(60);
+
   double compute_jitter = 0.1;  // share of a job's cost
   double rare_sites = 0;        // share of the sometimes() sites that are awake in this run ...
   double rare_fires = 0.1;      // ... and how often an awake one says yes

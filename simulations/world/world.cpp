@@ -5,6 +5,7 @@
 #include "simulations/world/internal/fabric.h"
 #include "simulations/world/internal/sim_disk.h"
 #include "simulations/world/internal/sim_network.h"
+#include "simulations/world/internal/sim_pressure.h"
 
 namespace skein {
 
@@ -13,7 +14,7 @@ namespace {
 // Everything one epoch of a node sees. Kept until the world ends: its tasks may outlive it.
 struct Life {
   Life(sim::Core& core, sim::Fabric& fabric, sim::FileSystem& files, std::shared_ptr<sim::Epoch> e,
-       BlockCounters& blocks)
+       BlockCounters& blocks, const std::optional<Pressure>& planted)
       : epoch(std::move(e)),
         name(epoch->node + "/" + std::to_string(epoch->number)),
         clock(core),
@@ -22,7 +23,8 @@ struct Life {
         compute(core, name + "/compute", job_clock),
         log(core, epoch),
         disk(core, files, epoch, job_clock, blocks),
-        network(fabric, epoch, clock, log) {}
+        network(fabric, epoch, clock, log),
+        pressure(core, name + "/pressure", planted) {}
   std::shared_ptr<sim::Epoch> epoch;
   std::string name;
   sim::SimClock clock;
@@ -32,12 +34,14 @@ struct Life {
   sim::SimLog log;
   sim::SimDisk disk;
   sim::SimNetwork network;
+  sim::SimPressure pressure;
 };
 
 struct Node {
   explicit Node(std::uint64_t capacity) : files(capacity) {}
   sim::FileSystem files;
   BlockCounters blocks;
+  std::optional<Pressure> pressure;  // planted
   std::vector<std::unique_ptr<Life>> lives;
   bool is_up() const { return !lives.empty() && lives.back()->epoch->alive; }
 };
@@ -95,9 +99,10 @@ Env World::node_env(const std::string& node) {
   CHECK(!place.is_up());  // crash or retire the epoch before
   auto epoch = std::make_shared<sim::Epoch>(sim::Epoch{node, place.lives.size() + 1, true});
   p.core.trace(node, "node.start", std::to_string(epoch->number));
-  auto& life = *place.lives.emplace_back(
-      std::make_unique<Life>(p.core, p.fabric, place.files, std::move(epoch), place.blocks));
-  return Env{executor(), life.clock, life.network, life.disk, life.random, life.compute, life.log};
+  auto& life = *place.lives.emplace_back(std::make_unique<Life>(
+      p.core, p.fabric, place.files, std::move(epoch), place.blocks, place.pressure));
+  return Env{executor(),  life.clock,   life.network, life.disk,
+             life.random, life.compute, life.log,     life.pressure};
 }
 
 void World::Parts::end_life(const std::string& name, std::string_view kind) {
@@ -123,6 +128,10 @@ bool World::is_up(const std::string& node) const {
 
 void World::set_disk_capacity(const std::string& node, std::uint64_t bytes) {
   parts_->nodes.at(node).files.set_capacity(bytes);
+}
+
+void World::set_pressure(const std::string& node, std::optional<Pressure> pressure) {
+  parts_->nodes.at(node).pressure = std::move(pressure);
 }
 
 std::vector<std::string> World::files(const std::string& node) const {

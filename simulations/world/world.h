@@ -20,6 +20,7 @@
 #include "common/env/disk.h"
 #include "common/env/env.h"
 #include "common/env/network.h"
+#include "common/env/pressure/pressure.h"
 #include "simulations/world/fault_plan.h"
 
 namespace skein {
@@ -67,6 +68,8 @@ class World {
   void set_link(const std::string& from, const std::string& to, LinkProfile profile);
   void reset_streams(const std::string& a, const std::string& b);
   void set_disk_capacity(const std::string& node, std::uint64_t bytes);
+  // What the node's gauge shows from now on; nothing: what the seed draws.
+  void set_pressure(const std::string& node, std::optional<Pressure> pressure);
 
   // Disks, for checkers and sabotage; they cost no time and leave no trace.
   std::vector<std::string> files(const std::string& node) const;

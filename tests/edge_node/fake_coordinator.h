@@ -8,7 +8,7 @@
 #include <optional>
 #include <vector>
 
-#include "common/artifact/manifest.h"
+#include "common/artifact/page_source.h"
 #include "edge_node/link/uplink.h"
 #include "tests/edge_node/golden_model.h"
 
@@ -21,8 +21,12 @@ class FakeCoordinator final : public Uplink {
   Digest publish(PageSource& source, std::optional<SigningKey> key) {
     const SignedManifest manifest = sign_manifest(source.manifest(), key);
     manifests[manifest.digest()] = encode_signed_manifest(manifest);
+    const auto parts = parts_of_pages(source.manifest());
+    PageCoder coder;
     for (std::uint32_t i = 0; i < source.manifest().pages.size(); ++i) {
-      pages[source.manifest().pages[i].digest] = to_buffer(source.page(PageIndex(i)).value());
+      const Digest& digest = source.manifest().pages[i].digest;
+      pages[digest] = to_buffer(source.page(PageIndex(i)).value());
+      coded[digest] = coder.code(pages[digest], parts[i]);
     }
     return manifest.digest();
   }
@@ -30,6 +34,8 @@ class FakeCoordinator final : public Uplink {
   // ---- knobs ----
   std::map<Digest, Buffer> manifests;
   std::map<Digest, Buffer> pages;
+  std::map<Digest, Buffer> coded;  // the same pages' coded forms
+  bool knows_coding = false;       // sends those to whoever takes them; else of the first release
   std::optional<std::uint64_t> cut_after_parts;  // the link dies when so many more were sent
   bool repeats_parts = false;                    // every page twice
   std::shared_ptr<const HostedModel> model;      // for split sessions
@@ -43,6 +49,7 @@ class FakeCoordinator final : public Uplink {
 
   // ---- what happened ----
   std::map<Digest, int> times_sent;  // pages
+  std::uint64_t page_bytes_sent = 0;
   std::uint64_t steps_run = 0, steps_repeated = 0;
   std::size_t open_sessions() const { return sessions_.size(); }
 
@@ -116,8 +123,10 @@ class FakeCoordinator final : public Uplink {
       for (int copy = 0; copy < (repeats_parts ? 2 : 1); ++copy) {
         if (cut_now()) co_return fail(Errc::kUnavailable, "the link was cut");
         times_sent[digest] += 1;
-        Message part = PagePart{digest};
-        Buffer bytes = found->second;
+        const bool sends_coded = wanted.coded && knows_coding;
+        Message part = PagePart{digest, sends_coded};
+        Buffer bytes = sends_coded ? coded.at(digest) : found->second;
+        page_bytes_sent += bytes.size();
         CO_TRY_VOID(co_await on_part(std::move(part), std::move(bytes)));
       }
     }

@@ -23,6 +23,7 @@ void pack(ByteView input);
 void packed_tensors(ByteView input);
 void patch(ByteView input);
 void pickle(ByteView input);
+void pressure(ByteView input);
 void rwkv_cpp(ByteView input);
 void safetensors(ByteView input);
 void signed_manifest(ByteView input);
@@ -50,6 +51,7 @@ inline constexpr std::array kTargets = {
     Target{"packed_tensors", packed_tensors},
     Target{"patch", patch},
     Target{"pickle", pickle},
+    Target{"pressure", pressure},
     Target{"rwkv_cpp", rwkv_cpp},
     Target{"safetensors", safetensors},
     Target{"signed_manifest", signed_manifest},

@@ -14,6 +14,7 @@
 #include "common/env/env.h"
 #include "tests/support/memory_disk.h"
 #include "tests/support/memory_network.h"
+#include "tests/support/planted_pressure.h"
 
 namespace skein::test {
 
@@ -94,7 +95,9 @@ class LinkWorld {
     tasks_.cancel();
     settle();
   }
-  Env env() { return Env{context_.get_executor(), clock, network, disk, random_, compute_, log_}; }
+  Env env() {
+    return Env{context_.get_executor(), clock, network, disk, random_, compute_, log_, pressure};
+  }
 
   void spawn(Task<void> task) { tasks_.spawn(std::move(task)); }
   // Runs everything until `task` has ended. A world where nothing can happen any more is a failure.
@@ -129,6 +132,7 @@ class LinkWorld {
   VirtualClock clock{context_.get_executor()};
   MemoryNetwork network{context_.get_executor()};
   MemoryDisk disk;
+  PlantedPressure pressure;
 
  private:
   SeededRandom random_;

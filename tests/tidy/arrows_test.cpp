@@ -19,6 +19,7 @@ const std::map<std::string, Rooms>& allowed() {
       {"common/crypto", {"common/base"}},
       {"common/env", {"common/base", "common/crypto", "kernels/ops"}},
       {"common/env/throttle", {"common/base", "common/env"}},
+      {"common/env/pressure", {"common/base", "common/env"}},
       {"common/env/real", {"common/base", "common/env", "common/crypto", "kernels"}},
       {"common/wire", {"common/base", "common/env", "common/crypto", "schemas"}},
       {"common/http", {"common/base", "common/env"}},

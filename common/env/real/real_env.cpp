@@ -9,6 +9,7 @@
 #include "common/env/real/internal/parts.h"
 #include "common/env/real/internal/real_disk.h"
 #include "common/env/real/internal/real_network.h"
+#include "common/env/real/internal/real_pressure.h"
 #include "common/env/real/internal/stderr_log.h"
 
 namespace skein {
@@ -64,6 +65,7 @@ struct RealEnv::Parts {
   real::RealDisk disk;
   std::unique_ptr<ThrottledDisk> throttled;
   real::RealCompute compute;
+  real::RealPressure pressure;
   asio::signal_set signals;
   std::function<void()> on_drain;
   std::function<void()> on_stop;
@@ -88,7 +90,8 @@ Env RealEnv::env() {
              parts_->throttled ? static_cast<Disk&>(*parts_->throttled) : parts_->disk,
              parts_->random,
              parts_->compute,
-             parts_->log};
+             parts_->log,
+             parts_->pressure};
 }
 
 void RealEnv::run() {

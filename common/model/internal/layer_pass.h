@@ -18,9 +18,13 @@ void add_to(Span x, View more);
 
 class LayerPass {
  public:
-  LayerPass(Workspace& workspace, Parallel& threads, std::span<const SequenceRows> sequence_rows);
+  // `pages`: of a paged model, which has begun a pass; else nullptr.
+  LayerPass(Workspace& workspace, Parallel& threads, PagedTensors* pages,
+            std::span<const SequenceRows> sequence_rows);
 
   std::uint32_t rows() const { return rows_; }
+  // Whether every page was to be had. After an error results mean nothing, states included.
+  const Result<void>& outcome() const { return outcome_; }
 
   // body(row) for each row, body(task) for each task, on any of the lent threads.
   template <class Body>
@@ -88,10 +92,14 @@ class LayerPass {
  private:
   void multiply_one(const Multiply& product, const AfterTiles& finish);
   struct Finish;
+  void multiply_paged(const Matrix& w, Product product);
+  void add_paged_neurons(const NeuronMajor& value);
   void mix_columns(std::initializer_list<Mix> mixes, std::uint32_t row, Columns columns);
-  void add_neurons(const NeuronMajor& value);
-  void add_neurons_of_one(const NeuronMajor& value);
+  void add_neurons(const NeuronProduct& product);
+  void add_neurons_of_one(const NeuronProduct& product);
   std::uint32_t rows_;
+  PagedTensors* pages_;
+  Result<void> outcome_;
 };
 
 // y += left (right x) in two products: the first goes where W x does, the second into a later
@@ -102,6 +110,9 @@ LayerPass::Multiply second_factor(const Factors& factors, const Matrix& w, Facto
 
 // One of those that read the same input: of those that want its codes, if any does.
 const Matrix& reader_of(std::initializer_list<const Matrix*> readers);
+// The pieces of a paged matrix's product, one after another. Errors as PagedTensors'.
+Result<void> multiply_pieces(PagedTensors& pages, const Matrix& w, Product product,
+                             Parallel& parallel);
 
 // What time mixing reads and changes: the residual stream, and the layer's state of each sequence.
 struct TimeMixing {

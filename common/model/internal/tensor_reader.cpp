@@ -69,7 +69,31 @@ Result<const TensorEntry*> TensorReader::find(const std::string& name,
 
 Result<Matrix> TensorReader::matrix(const std::string& name, const MatrixShape& shape) {
   TRY(const TensorEntry* tensor, find(name, shape));
-  return blocks_of(*tensor);
+  const auto index = static_cast<std::uint32_t>(tensor - pages_.manifest().tensors.data());
+  if (pages_.paged() == nullptr || !pages_.paged()->is_paged(index)) return blocks_of(*tensor);
+  TRY_VOID(check_cover(*tensor));
+  Matrix matrix(tensor->name, {tensor->format, tensor->layout, tensor->rows, tensor->cols, {}});
+  matrix.set_paged(index);
+  return matrix;
+}
+
+Result<std::vector<float>> TensorReader::row_bounds(const Matrix& matrix) {
+  std::vector<float> bounds(matrix.rows());
+  if (!matrix.is_paged()) {
+    find_row_bounds(matrix.view(), bounds);
+    return bounds;
+  }
+  const TensorEntry& tensor = pages_.manifest().tensors[matrix.paged()];
+  Buffer stored;
+  for (const Segment& segment : tensor.segments) {
+    stored.resize(stored_bytes(tensor.format, tensor.layout, segment.rows, tensor.cols));
+    TRY_VOID(pages_.read(PageIndex(segment.page), segment.offset, stored));
+    const RowBlock block = {stored.data(), 0, segment.rows};
+    const MatrixView part = {tensor.format, tensor.layout, segment.rows, tensor.cols,
+                             std::span(&block, 1)};
+    find_row_bounds(part, std::span(bounds).subspan(segment.first_row, segment.rows));
+  }
+  return bounds;
 }
 
 // The same as blocks_of checks, without looking at a page.

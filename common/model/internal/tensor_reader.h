@@ -26,6 +26,8 @@ class TensorReader {
   // Its pages are not looked at.
   Result<std::unique_ptr<EmbeddingTable>> embedding(const std::string& name,
                                                     const MatrixShape& shape);
+  // Bounds of a quantized neuron-major matrix's rows, found in its pages.
+  Result<std::vector<float>> row_bounds(const Matrix& matrix);
   // All elements of a kRows tensor in row order: `count` floats, copied out of its pages.
   Result<std::vector<float>> vector(const std::string& name, std::size_t count);
 

@@ -22,6 +22,15 @@ struct Row {
 template <class M>
 struct RowOf;
 
+// Messages that have got fields since a release. They are written in canonical form, which leaves
+// out fields at their default at the end: what an older release could say keeps its bytes.
+template <class M>
+inline constexpr bool kHasGrown = false;
+template <>
+inline constexpr bool kHasGrown<FetchPages> = true;
+template <>
+inline constexpr bool kHasGrown<PagePart> = true;
+
 #define SKEIN_WIRE_MESSAGE(Name, number)                  \
   template <>                                             \
   struct RowOf<Name> : Row<schema::Name, number> {        \

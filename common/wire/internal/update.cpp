@@ -23,6 +23,7 @@ void write(const FetchPages& from, schema::FetchPages::Builder to) {
   CHECK(from.pages.size() <= kMaxPagesPerFetch);
   auto pages = to.initPages(static_cast<unsigned>(from.pages.size()));
   for (unsigned i = 0; i < pages.size(); ++i) pages.set(i, out_bytes(from.pages[i].bytes));
+  to.setCoded(from.coded);
 }
 void read(FieldCheck& check, schema::FetchPages::Reader from, FetchPages& to) {
   const auto pages = from.getPages();
@@ -31,13 +32,16 @@ void read(FieldCheck& check, schema::FetchPages::Reader from, FetchPages& to) {
   for (unsigned i = 0; i < count; ++i) {
     to.pages.push_back(check.digest(pages[i], "FetchPages.pages"));
   }
+  to.coded = from.getCoded();
 }
 
 void write(const PagePart& from, schema::PagePart::Builder to) {
   to.setPage(out_bytes(from.page.bytes));
+  to.setCoded(from.coded);
 }
 void read(FieldCheck& check, schema::PagePart::Reader from, PagePart& to) {
   to.page = check.digest(from.getPage(), "PagePart.page");
+  to.coded = from.getCoded();
 }
 
 }  // namespace skein::wire

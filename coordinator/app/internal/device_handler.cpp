@@ -110,19 +110,25 @@ Task<Result<Envelope>> DeviceHandler::send_manifest(FetchManifest request, PartS
   co_return plain(Ack{});
 }
 
+Task<Result<PageToSend>> DeviceHandler::page_for(Digest digest, bool coded) {
+  if (coded) co_return co_await rooms_.artifacts.coded_page(digest);
+  CO_TRY(Buffer page, co_await rooms_.artifacts.page(digest));
+  co_return PageToSend{std::make_shared<const Buffer>(std::move(page)), false};
+}
+
 // A page that is not here is left out: the device sees which ones came and asks again or fails.
 Task<Result<Envelope>> DeviceHandler::send_pages(FetchPages request, PartSink& parts) {
   for (const Digest& digest : request.pages) {
-    auto page = co_await rooms_.artifacts.page(digest);
+    auto page = co_await page_for(digest, request.coded);
     if (!page) {
       rooms_.env.log.warn("page not sent",
                           {{"page", digest.short_hex()}, {"reason", to_string(page.error())}});
       continue;
     }
-    Message part = PagePart{digest};
-    CO_TRY_VOID(co_await parts.send(std::move(part), *page));
+    Message part = PagePart{digest, page->coded};
+    CO_TRY_VOID(co_await parts.send(std::move(part), *page->bytes));
     rooms_.traffic.pages_sent += 1;
-    rooms_.traffic.page_bytes_sent += page->size();
+    rooms_.traffic.page_bytes_sent += page->bytes->size();
   }
   co_return plain(Ack{});
 }

@@ -20,6 +20,7 @@ class DeviceHandler final : public RequestHandler {
   Task<Result<Envelope>> answer(DeviceId device, Envelope request, PartSink& parts);
   Result<Envelope> heartbeat(DeviceId device, const Heartbeat& heartbeat);
   Task<Result<Envelope>> send_manifest(FetchManifest request, PartSink& parts);
+  Task<Result<PageToSend>> page_for(Digest digest, bool coded);
   Task<Result<Envelope>> send_pages(FetchPages request, PartSink& parts);
   Task<Result<Envelope>> take_chunk(DeviceId device, UploadChunk request, Buffer payload);
 

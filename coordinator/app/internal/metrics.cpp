@@ -93,7 +93,8 @@ std::string metrics_text(const Rooms& rooms) {
   out.counter("skein_refusals_total", "Device requests refused", traffic.refusals);
   out.counter("skein_manifests_sent_total", "Manifests sent", traffic.manifests_sent);
   out.counter("skein_pages_sent_total", "Pages sent", traffic.pages_sent);
-  out.counter("skein_pages_sent_bytes_total", "Bytes of pages sent", traffic.page_bytes_sent);
+  out.counter("skein_pages_sent_bytes_total", "Bytes of pages sent, as they went",
+              traffic.page_bytes_sent);
   out.counter("skein_upload_bytes_total", "Bytes of updates received", traffic.upload_bytes);
   out.counter("skein_admin_requests_total", "Requests to the admin API", traffic.admin_requests);
   const SplitServer::Counters& split = rooms.split.counters();

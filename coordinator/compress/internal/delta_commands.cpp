@@ -5,6 +5,7 @@
 #include <ostream>
 
 #include "common/artifact/artifact_file.h"
+#include "common/crypto/sha256.h"
 #include "common/delta/delta.h"
 #include "common/env/disk.h"
 
@@ -20,9 +21,12 @@ Task<Result<void>> make(Env env, Terminal& terminal, std::shared_ptr<DeltaOption
   const Instant began = env.clock.now();
   CO_TRY(const auto base, open_artifact(env.disk, options->base));
   CO_TRY(const auto target, open_artifact(env.disk, options->other));
+  CO_TRY(const auto file, env.disk.map(options->other));
   Result<Patch> patch = fail(Errc::kCancelled, "not run");
   std::function<void()> job = [&] {
-    patch = make_patch(*base, *target, target->signed_manifest());
+    std::optional<Digest> coded;
+    if (target->coding() == PageCoding::kCoded) coded = sha256(file->bytes());
+    patch = make_patch(*base, *target, target->signed_manifest(), coded);
   };
   co_await env.compute.run(std::move(job), Duration::zero());
   if (!patch) co_return tl::unexpected(std::move(patch.error()));
@@ -44,6 +48,29 @@ Task<Result<void>> make(Env env, Terminal& terminal, std::shared_ptr<DeltaOption
   co_return Result<void>{};
 }
 
+// The target's file, or none: pages coded by another zstd are the same pages in other bytes.
+Task<Result<void>> write_target(Disk& disk, std::string path, PatchedPages& pages) {
+  SignedManifest manifest = pages.signed_manifest();
+  const auto wanted = pages.coded_file();
+  if (!wanted) {
+    CO_TRY_VOID(co_await write_signed_artifact(disk, path, pages, std::move(manifest)));
+    co_return Result<void>{};
+  }
+  const std::string unchecked = path + ".unchecked";
+  CO_TRY_VOID(co_await write_signed_artifact(disk, unchecked, pages, std::move(manifest),
+                                             PageCoding::kCoded));
+  CO_TRY(auto written, disk.map(unchecked));
+  const bool same = sha256(written->bytes()) == *wanted;
+  written.reset();
+  if (!same) {
+    CO_TRY_VOID(co_await disk.remove(unchecked));
+    co_return fail(Errc::kUnsupported, "the target's pages were coded in bytes that are not ours",
+                   path, "fetch the target, or apply the patch with the Skein that coded it");
+  }
+  CO_TRY_VOID(co_await disk.rename(unchecked, path));
+  co_return co_await disk.sync_directory(parent_path(path));
+}
+
 Task<Result<void>> apply(Env env, Terminal&, std::shared_ptr<DeltaOptions> options) {
   CO_TRY(const auto base, open_artifact(env.disk, options->base));
   CO_TRY(const auto patch, env.disk.map(options->other));
@@ -51,9 +78,7 @@ Task<Result<void>> apply(Env env, Terminal&, std::shared_ptr<DeltaOptions> optio
   std::function<void()> job = [&] { made = apply_patch(*base, patch->bytes(), options->other); };
   co_await env.compute.run(std::move(job), Duration::zero());
   if (!made) co_return tl::unexpected(std::move(made.error()));
-  SignedManifest manifest = (*made)->signed_manifest();
-  CO_TRY_VOID(co_await write_signed_artifact(env.disk, options->out, **made, std::move(manifest)));
-  co_return Result<void>{};
+  co_return co_await write_target(env.disk, options->out, **made);
 }
 
 }  // namespace

@@ -61,6 +61,45 @@ void PlannedEncoder::survey(const TensorEntry& tensor, const MatrixRounding& rou
 
 Result<void> PlannedEncoder::encode(const TensorEntry& tensor, std::span<const float> values,
                                     MutableByteView out) {
+  if (!take_finished(tensor, out)) {
+    TRY_VOID(round(tensor, values, out));
+    TRY_VOID(keep(tensor, out));
+  }
+  if (options_.progress) options_.progress(tensor.name);
+  return {};
+}
+
+namespace {
+
+std::string key_of(const TensorEntry& tensor) {
+  return "matrix " + std::string(name_of(tensor.format)) + " " + tensor.name;
+}
+
+}  // namespace
+
+// Kept: the root of the relative squared error of what comes out, below zero where that is not
+// known, and the stored bytes. Factors of what was missed are made together with their matrix, and
+// steps differ from one encoding to the next.
+bool PlannedEncoder::take_finished(const TensorEntry& tensor, MutableByteView out) {
+  if (!resumes()) return false;
+  const auto found = options_.finished->find(key_of(tensor));
+  if (!found || found->size() != sizeof(double) + out.size()) return false;
+  const auto error = load_le<double>(*found, 0);
+  if (error >= 0) output_errors_[tensor.name] = error;
+  std::ranges::copy(found->subspan(sizeof(double)), out.begin());
+  return true;
+}
+
+Result<void> PlannedEncoder::keep(const TensorEntry& tensor, ByteView stored) {
+  if (!resumes()) return {};
+  Buffer value;
+  append_le(value, output_error(tensor.name).value_or(-1));
+  append(value, stored);
+  return options_.finished->keep(key_of(tensor), std::move(value));
+}
+
+Result<void> PlannedEncoder::round(const TensorEntry& tensor, std::span<const float> values,
+                                   MutableByteView out) {
   TRY(const InputStatistics* const statistics, statistics_of(tensor.name));
   std::vector<float> importance;
   if (options_.importance != nullptr) importance = options_.importance->of(tensor, values);
@@ -92,7 +131,6 @@ Result<void> PlannedEncoder::encode(const TensorEntry& tensor, std::span<const f
     CHECK(statistics != nullptr);
     add_factors(tensor, values, out, *statistics);
   }
-  if (options_.progress) options_.progress(tensor.name);
   return {};
 }
 

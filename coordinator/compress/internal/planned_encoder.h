@@ -9,6 +9,7 @@
 #include "coordinator/compress/internal/calibration_pass.h"
 #include "coordinator/compress/internal/matrix_rounding.h"
 #include "coordinator/compress/internal/output_importance.h"
+#include "coordinator/compress/press.h"
 #include "coordinator/compress/structure_plan.h"
 
 namespace skein {
@@ -46,6 +47,7 @@ class PlannedEncoder final : public MatrixEncoder {
     std::string targets = {};                  // their letters
     std::optional<StepPlan> steps = {};
     const OutputImportance* importance = nullptr;  // with steps
+    FinishedWork* finished = nullptr;
     std::function<void(std::string_view tensor)> progress = {};
   };
   // `pass` is nullptr (everything goes to the nearest) or stands before the first layer.
@@ -63,6 +65,10 @@ class PlannedEncoder final : public MatrixEncoder {
   const std::map<std::string, SteppedMatrix, std::less<>>& stepped() const { return stepped_; }
 
  private:
+  Result<void> round(const TensorEntry& tensor, std::span<const float> values, MutableByteView out);
+  bool resumes() const { return options_.finished && !options_.residual && !options_.steps; }
+  bool take_finished(const TensorEntry& tensor, MutableByteView out);
+  Result<void> keep(const TensorEntry& tensor, ByteView stored);
   void add_factors(const TensorEntry& tensor, std::span<const float> values, ByteView stored,
                    const InputStatistics& statistics);
   Result<const InputStatistics*> statistics_of(std::string_view tensor);

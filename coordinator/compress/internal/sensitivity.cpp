@@ -145,6 +145,37 @@ class Probe {
   const Reference& reference_;
 };
 
+std::string key_of(std::string_view tensor) { return "sensitivity " + std::string(tensor); }
+
+// Kept: alpha, then each choice's format, bytes and error.
+Buffer bytes_of(const MatrixChoices& choices) {
+  Buffer out;
+  append_le(out, choices.alpha);
+  for (const FormatChoice& choice : choices.choices) {
+    append_le(out, static_cast<std::uint64_t>(choice.format));
+    append_le(out, choice.bytes);
+    append_le(out, choice.error);
+  }
+  return out;
+}
+
+std::optional<MatrixChoices> finished_choices(const SensitivityOptions& options,
+                                              std::string_view tensor) {
+  constexpr std::size_t kEach = 24;
+  if (options.finished == nullptr) return std::nullopt;
+  const auto found = options.finished->find(key_of(tensor));
+  if (!found || found->size() % kEach != sizeof(double)) return std::nullopt;
+  MatrixChoices out{.name = std::string(tensor), .alpha = load_le<double>(*found, 0)};
+  for (std::size_t at = sizeof(double); at < found->size(); at += kEach) {
+    FormatChoice choice{.format = static_cast<Format>(load_le<std::uint64_t>(*found, at)),
+                        .bytes = load_le<std::uint64_t>(*found, at + 8),
+                        .error = load_le<double>(*found, at + 16)};
+    choice.loss = out.alpha * choice.error;
+    out.choices.push_back(choice);
+  }
+  return out;
+}
+
 std::size_t tokens_of(const CalibrationText& text, std::uint32_t wanted, std::uint32_t vocab) {
   const std::uint64_t fit = kMostLogits / vocab / text.context * text.context;
   return static_cast<std::size_t>(
@@ -199,6 +230,11 @@ Result<std::vector<MatrixChoices>> measure_sensitivity(const Checkpoint& checkpo
       first = reference.layers();
       statistics = pass.statistics().find(entry.name);
     }
+    if (auto finished = finished_choices(options, entry.name)) {
+      out.push_back(std::move(*finished));
+      if (options.progress) options.progress(entry.name);
+      continue;
+    }
     const bool embeds = !layer && entry.name != "head.weight";
     TRY(MatrixChoices choices,
         probe.measure(*tensor, statistics, first, [&](const Model& other) -> Result<Activation> {
@@ -206,6 +242,9 @@ Result<std::vector<MatrixChoices>> measure_sensitivity(const Checkpoint& checkpo
           Runner runner(other, parallel);
           return Reference::embed(runner, text, tokens);
         }));
+    if (options.finished != nullptr) {
+      TRY_VOID(options.finished->keep(key_of(entry.name), bytes_of(choices)));
+    }
     out.push_back(std::move(choices));
   }
   return out;

@@ -10,6 +10,7 @@
 #include "common/convert/convert.h"
 #include "coordinator/compress/internal/allocation.h"
 #include "coordinator/compress/internal/calibration_pass.h"
+#include "coordinator/compress/press.h"
 
 namespace skein {
 
@@ -20,6 +21,7 @@ struct SensitivityOptions {
   // Of a matrix's outputs (MatrixKnowledge); none: all alike.
   std::function<std::vector<float>(const TensorEntry&, std::span<const float> values)> importance =
       {};
+  FinishedWork* finished = nullptr;
   std::function<void(std::string_view tensor)> progress = {};  // after each matrix
 };
 

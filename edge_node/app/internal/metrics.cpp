@@ -30,6 +30,8 @@ EdgeMetrics::EdgeMetrics()
       pass_sessions_(counter("skein_pass_sessions_total", "Sessions that shared those passes.")),
       pages_fetched_(counter("skein_pages_fetched_total", "Pages taken from the coordinator.")),
       update_bytes_(counter("skein_update_bytes_total", "Bytes of those pages.")),
+      update_wire_bytes_(
+          counter("skein_update_wire_bytes_total", "Bytes those pages took on the link, coded.")),
       pages_refused_(counter("skein_pages_refused_total", "Pages that were not what they said.")),
       manifests_refused_(
           counter("skein_manifests_refused_total", "Manifests with a wrong signature or digest.")),
@@ -85,6 +87,7 @@ void EdgeMetrics::set_kept(std::size_t states, std::size_t bytes) {
 void EdgeMetrics::take(const Updater::Counters& counters) {
   raise(pages_fetched_, counters.pages_fetched);
   raise(update_bytes_, counters.bytes_fetched);
+  raise(update_wire_bytes_, counters.wire_bytes);
   raise(pages_refused_, counters.pages_refused);
   raise(manifests_refused_, counters.manifests_refused);
   raise(switches_, counters.switches);

@@ -39,7 +39,8 @@ class EdgeMetrics {
   Runner::Counters split_rows_;  // of passes that were one session's alone
   prometheus::Counter &tokens_generated_, &prompt_tokens_, &rows_read_, &rows_, &decode_seconds_;
   prometheus::Counter &passes_, &pass_rows_, &pass_sessions_;
-  prometheus::Counter &pages_fetched_, &update_bytes_, &pages_refused_, &manifests_refused_;
+  prometheus::Counter &pages_fetched_, &update_bytes_, &update_wire_bytes_, &pages_refused_,
+      &manifests_refused_;
   prometheus::Counter &switches_, &update_failures_;
   prometheus::Counter &split_sessions_, &split_steps_, &split_repeats_, &split_fallbacks_;
   prometheus::Counter &split_replayed_, &rounds_counted_;

@@ -66,13 +66,14 @@ Task<Result<void>> SplitSession::feed_remote(std::vector<TokenId> ids) {
 // Embedding and layers 0...k-1 of each token; what the upper layers need goes into the payload.
 Task<Result<void>> SplitSession::run_lower(std::vector<TokenId> ids) {
   payload_.resize(ids.size() * 2 * width_ * sizeof(float));
-  Result<void> embedded;
+  Result<void> outcome;
   std::function<void()> job = [&] {
     const std::size_t half = width_ * sizeof(float);
     std::byte* out = payload_.data();
-    embedded = runner_.embed(ids, activation_);
-    if (!embedded) return;
-    runner_.layers(LayerIndex(0), LayerIndex(first_layer_), activation_, state_);
+    outcome = runner_.embed(ids, activation_);
+    if (!outcome) return;
+    outcome = runner_.layers(LayerIndex(0), LayerIndex(first_layer_), activation_, state_);
+    if (!outcome) return;
     for (std::size_t first = 0; first < activation_.x.size(); first += width_) {
       std::memcpy(out, &activation_.x[first], half);
       std::memcpy(out + half, &activation_.v_first[first], half);
@@ -80,7 +81,7 @@ Task<Result<void>> SplitSession::run_lower(std::vector<TokenId> ids) {
     }
   };
   co_await env_.compute.run(std::move(job), forward_cost(hosted_->model->config(), ids.size()));
-  co_return embedded;
+  co_return outcome;
 }
 
 // Until the batch has been answered, or the machine has turned local.
@@ -175,8 +176,8 @@ Task<Result<TokenId>> SplitSession::pick() {
   Result<TokenId> picked = kEndOfText;
   std::function<void()> job = [&] {
     const auto rows = static_cast<std::uint32_t>(activation_.x.size() / width_);
-    runner_.head(activation_, rows - 1, 1, logits_);
-    picked = picker_.pick(logits_);
+    const Result<void> read = runner_.head(activation_, rows - 1, 1, logits_);
+    picked = read ? picker_.pick(logits_) : tl::unexpected<Error>(read.error());
   };
   co_await env_.compute.run(std::move(job), forward_cost(hosted_->model->config(), 1) / 4);
   co_return picked;

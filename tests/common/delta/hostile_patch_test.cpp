@@ -64,6 +64,28 @@ TEST_F(HostilePatch, RefusesEveryFlippedByte) {
   }
 }
 
+// A patch towards a coded file has its file's digest before the manifest.
+TEST_F(HostilePatch, RefusesACodedTargetsPatchCutOrTakenForAPlainOnes) {
+  const Digest file = sha256(as_bytes("the file"));
+  const SignedManifest manifest = sign_manifest(target.manifest(), std::nullopt);
+  const Buffer coded = make_patch(base, target, manifest, file).value().bytes;
+  EXPECT_EQ((*apply_patch(base, coded))->coded_file(), file);
+  EXPECT_EQ((*apply_patch(base, good))->coded_file(), std::nullopt);
+  EXPECT_EQ(coded.size(), good.size() + sizeof file.bytes);
+  for (std::size_t size = 0; size < coded.size(); ++size) {
+    Buffer patch = coded;
+    patch.resize(size);
+    if (size >= kHeaderBytes) mend_checksum(patch);
+    expect_refused(patch, "cut to " + std::to_string(size));
+  }
+  Buffer other = coded;
+  other[7] = std::byte{'1'};
+  expect_refused(other, "called plain");
+  other = good;
+  other[7] = std::byte{'2'};
+  expect_refused(other, "called coded");
+}
+
 TEST_F(HostilePatch, RefusesEveryFlippedBitOfItsHeader) {
   for (std::size_t bit = 0; bit < kHeaderBytes * 8; ++bit) {
     Buffer patch = good;

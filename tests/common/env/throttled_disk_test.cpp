@@ -109,6 +109,51 @@ TEST(ThrottledReads, HundredsComeInTheirOrder) {
   EXPECT_EQ(slow.time.now(), at(milliseconds(501)));
 }
 
+TEST(ThrottledDisk, ADeadlinePassesWhileTheRealDeviceIsTooSlow) {
+  RealEnv real({.compute_threads = 1,
+                .log_level = LogLevel::kError,
+                .storage = {.latency = std::chrono::hours(1)}});
+  const Env env = real.env();
+  const std::string path = testing::TempDir() + "skein_late";
+  ASSERT_TRUE(real.run(replace_file(env.disk, path, Buffer(4096, std::byte{3}))));
+  alignas(4096) std::byte memory[4096];
+  {
+    const auto reads = env.disk.open_blocks(path);
+    ASSERT_TRUE(reads);
+    const BlockRead read{0, memory, 1};
+    ASSERT_TRUE((*reads)->submit({&read, 1}));
+    BlockReadDone done[1];
+    const Instant before = env.clock.now();
+    EXPECT_EQ((*reads)->wait(done, 1, milliseconds(5)), 0U);
+    EXPECT_GE(env.clock.now() - before, milliseconds(5));
+    EXPECT_EQ((*reads)->wait(done, 1, std::chrono::nanoseconds{0}), 0U);  // it is still out
+  }
+  ASSERT_TRUE(real.run(env.disk.remove(path)));
+}
+
+TEST(ThrottledDisk, WhatMissedItsDeadlineIsTakenLater) {
+  const std::string path = testing::TempDir() + "skein_late";
+  RealEnv real({.compute_threads = 1, .log_level = LogLevel::kError});
+  const Env env = real.env();
+  ASSERT_TRUE(real.run(replace_file(env.disk, path, Buffer(4096, std::byte{3}))));
+  alignas(4096) std::byte memory[4096];
+  FakeTime time;
+  SharedStorage storage({.latency = seconds(5)});
+  {
+    const auto reads = throttled(std::move(*env.disk.open_blocks(path)), storage, time);
+    const BlockRead read{0, memory, 1};
+    ASSERT_TRUE(reads->submit({&read, 1}));
+    BlockReadDone done[1];
+    EXPECT_EQ(reads->wait(done, 1, seconds(2)), 0U);
+    EXPECT_EQ(time.now(), at(seconds(2)));
+    EXPECT_EQ(reads->wait(done, 1, seconds(9)), 1U);
+    EXPECT_EQ(time.now(), at(seconds(5)));
+    EXPECT_TRUE(done[0].result);
+    EXPECT_EQ(memory[4095], std::byte{3});
+  }
+  ASSERT_TRUE(real.run(env.disk.remove(path)));
+}
+
 TEST(ThrottledDisk, TheRealDisksReadsAreSlowedThroughBothDoors) {
   RealEnv real({.compute_threads = 1,
                 .log_level = LogLevel::kError,

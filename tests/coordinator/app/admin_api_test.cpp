@@ -1,6 +1,7 @@
 // The admin port over a real socket.
 #include "common/crypto/sha256.h"
 #include "tests/coordinator/support/coordinator_house.h"
+#include "tests/support/golden_model.h"
 #include "tests/support/sample_artifact.h"
 
 namespace skein {
@@ -65,6 +66,40 @@ TEST(AdminApi, CountsWhatPasses) {
   for (const std::string& line :
        {std::string("skein_devices{state=\"active\"} 1"), std::string("skein_heartbeats_total 1"),
         "skein_pages_sent_bytes_total " + std::to_string(bytes)}) {
+    EXPECT_NE(text.find(line), std::string::npos) << line << "\n" << text;
+  }
+}
+
+TEST(AdminApi, CountsCodedPagesAsTheyWent) {
+  CoordinatorHouse house;
+  WireDevice device(house, 1);
+  ASSERT_TRUE(device.enrol(house.enrol_token()));
+  const auto pages = test::golden_artifact();
+  ASSERT_TRUE(house.publish(*pages) != Digest{});
+  FetchPages wanted{.pages = {}, .coded = true};
+  for (const PageEntry& page : pages->manifest().pages) wanted.pages.push_back(page.digest);
+  PageCoder coder;
+  std::uint64_t whole = 0;
+  for (std::uint64_t time = 1; time <= 2; ++time) {
+    const auto parts = device.stream(wanted);
+    ASSERT_TRUE(parts) << to_string(parts.error());
+    ASSERT_EQ(parts->size(), wanted.pages.size());
+    std::uint64_t sent = 0;
+    for (std::size_t i = 0; i < parts->size(); ++i) {
+      const auto& [part, payload] = (*parts)[i];
+      const auto& header = std::get<PagePart>(part);
+      Buffer page = payload;
+      if (header.coded) {
+        page.resize(pages->manifest().pages[i].bytes);
+        ASSERT_TRUE(coder.decode(payload, page));
+      }
+      EXPECT_EQ(sha256(page), header.page);
+      sent += payload.size();
+      whole += page.size();
+    }
+    EXPECT_LT(time * sent, whole);
+    const std::string text = house.http_as("", "GET", "/metrics").text;
+    const std::string line = "skein_pages_sent_bytes_total " + std::to_string(time * sent);
     EXPECT_NE(text.find(line), std::string::npos) << line << "\n" << text;
   }
 }

@@ -7,8 +7,10 @@
 #include <sstream>
 
 #include "common/artifact/artifact_file.h"
+#include "common/crypto/sha256.h"
 #include "common/env/real/real_env.h"
 #include "common/store/database.h"
+#include "coordinator/registry/internal/coded_pages.h"
 #include "tests/coordinator/support/temp_folder.h"
 #include "tests/support/sample_artifact.h"
 
@@ -29,9 +31,10 @@ class ArtifactRegistryTest : public testing::Test {
                                                    std::move(options));
     ASSERT_TRUE(real_.run(registry_->restore()));
   }
-  std::string file_of(test::SampleArtifact& sample, std::optional<SigningKey> key = {}) {
+  std::string file_of(test::SampleArtifact& sample, std::optional<SigningKey> key = {},
+                      PageCoding coding = PageCoding::kPlain) {
     const std::string path = folder_.path("sample.skein");
-    EXPECT_TRUE(real_.run(write_artifact(real_.env().disk, path, sample, key)));
+    EXPECT_TRUE(real_.run(write_artifact(real_.env().disk, path, sample, key, coding)));
     return path;
   }
   static std::string bytes_of(const std::string& path) {
@@ -125,6 +128,45 @@ TEST_F(ArtifactRegistryTest, APageThatWasLostComesBackWithTheNextImport) {
   EXPECT_EQ(real_.run(registry_->page(lost)).error().code, Errc::kNotFound);
   ASSERT_TRUE(real_.run(registry_->import_file(path)));
   EXPECT_TRUE(real_.run(registry_->page(lost)));
+}
+
+TEST_F(ArtifactRegistryTest, ACodedFileIsTheSameArtifactAndItsPagesAreKeptPlain) {
+  auto sample = test::sample_artifact(9);
+  const std::string path = file_of(sample, {}, PageCoding::kCoded);
+  const auto row = real_.run(registry_->import_upload(bytes_of(path)));
+  ASSERT_TRUE(row) << to_string(row.error());
+  for (std::uint32_t i = 0; i < sample.manifest().pages.size(); ++i) {
+    EXPECT_EQ(real_.run(chunks_->get(sample.manifest().pages[i].digest)).value(),
+              sample.pages()[i]);
+  }
+  EXPECT_EQ(real_.run(registry_->import_file(file_of(sample))).value().digest, row->digest);
+  EXPECT_EQ(registry_->artifacts().size(), 1U);
+}
+
+TEST_F(ArtifactRegistryTest, CodesAPageOnceAndSendsAsItIsWhatCodingDoesNotShrink) {
+  const auto random = test::sample_artifact(10);
+  std::vector<Buffer> pages = test::SampleArtifact(random).pages();
+  Manifest manifest = random.manifest();
+  std::ranges::fill(pages[0], std::byte{5});
+  manifest.pages[0].digest = sha256(pages[0]);
+  test::SampleArtifact sample(manifest, pages);
+  ASSERT_TRUE(real_.run(registry_->import_file(file_of(sample))));
+  PageCoder coder;
+  for (int time = 0; time < 3; ++time) {
+    const auto sent = real_.run(registry_->coded_page(manifest.pages[0].digest));
+    ASSERT_TRUE(sent) << to_string(sent.error());
+    EXPECT_TRUE(sent->coded);
+    EXPECT_LT(sent->bytes->size(), pages[0].size());
+    Buffer page(pages[0].size());
+    ASSERT_TRUE(coder.decode(*sent->bytes, page));
+    EXPECT_EQ(page, pages[0]);
+    const auto whole = real_.run(registry_->coded_page(manifest.pages.back().digest));
+    ASSERT_TRUE(whole);
+    EXPECT_FALSE(whole->coded);
+    EXPECT_EQ(*whole->bytes, pages.back());
+  }
+  EXPECT_EQ(registry_->coded_pages().pages_coded(), 2U);
+  EXPECT_EQ(real_.run(registry_->coded_page(sha256({}))).error().code, Errc::kNotFound);
 }
 
 TEST_F(ArtifactRegistryTest, GivesOutNothingThatIsNotRegistered) {

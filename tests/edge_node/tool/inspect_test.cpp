@@ -54,6 +54,48 @@ TEST_F(LookCommands, InspectTellsTheSameOfACheckpoint) {
   EXPECT_NE(run({"inspect", checkpoint_}).find("rwkv7"), std::string::npos);
 }
 
+TEST_F(LookCommands, InspectTellsWhatPagesTakeInACodedFile) {
+  const std::string coded = bench_.path("coded.skein");
+  write_golden(coded, std::nullopt, PageCoding::kCoded);
+  const auto plain = run_json({"inspect", artifact_, "--json"});
+  const auto facts = run_json({"inspect", coded, "--json"});
+  EXPECT_FALSE(plain.at("coded").as_bool());
+  EXPECT_TRUE(facts.at("coded").as_bool());
+  EXPECT_EQ(number(facts.at("file_bytes")), bench_.read("coded.skein").size());
+  EXPECT_LT(number(facts.at("coded_bytes")), number(plain.at("coded_bytes")));
+  EXPECT_LT(number(facts.at("coded_bytes")), number(facts.at("file_bytes")));
+  EXPECT_DOUBLE_EQ(facts.at("coded_bits_per_weight").to_number<double>(),
+                   8.0 * facts.at("coded_bytes").to_number<double>() /
+                       facts.at("parameters").to_number<double>());
+  for (const char* same : {"digest", "resident_bytes", "bits_per_weight", "tensors", "pages"}) {
+    EXPECT_EQ(facts.at(same), plain.at(same)) << same;
+  }
+  EXPECT_NE(run({"inspect", coded}).find("coded_bits_per_weight"), std::string::npos);
+}
+
+TEST_F(LookCommands, VerifyPassesACodedFileAndNamesItsDamagedPage) {
+  const std::string path = bench_.path("coded.skein");
+  write_golden(path, key_of(1), PageCoding::kCoded);
+  const std::string pem = bench_.write("skein.pub", as_bytes(to_pem(key_of(1).public_key())));
+  const auto checked = run_json({"verify", path, "--key", pem, "--json"});
+  EXPECT_TRUE(checked.at("signature_checked").as_bool());
+  EXPECT_EQ(checked.at("digest"), run_json({"verify", artifact_, "--json"}).at("digest"));
+  Buffer bytes = bench_.read("coded.skein");
+  bytes[bytes.size() * 3 / 4] ^= std::byte{4};
+  expect_refused({"verify", bench_.write("flipped.skein", bytes)}, 3, "page ");
+}
+
+TEST_F(LookCommands, ACodedFileAnswersWithTheSameText) {
+  const std::string coded = bench_.path("coded.skein");
+  write_golden(coded, std::nullopt, PageCoding::kCoded);
+  const auto text = [&](const std::string& model) {
+    return run(
+        {"generate", model, "--vocab", vocabulary_, "-p", "ab", "-n", "12", "--temperature", "0"});
+  };
+  EXPECT_EQ(text(coded), text(artifact_));
+  EXPECT_FALSE(text(coded).empty());
+}
+
 TEST_F(LookCommands, VerifyPassesAWholeArtifactAndItsSignature) {
   write_golden(bench_.path("signed.skein"), key_of(1));
   const std::string pem = bench_.write("skein.pub", as_bytes(to_pem(key_of(1).public_key())));

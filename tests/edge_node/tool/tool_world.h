@@ -20,10 +20,11 @@ class ModelCommands : public testing::Test {
     write_golden(artifact_, std::nullopt);
   }
 
-  void write_golden(const std::string& path, const std::optional<SigningKey>& key) {
+  void write_golden(const std::string& path, const std::optional<SigningKey>& key,
+                    PageCoding coding = PageCoding::kPlain) {
     const auto pages = golden_artifact();
     RealEnv real({.compute_threads = 1});
-    const auto written = real.run(write_artifact(real.env().disk, path, *pages, key));
+    const auto written = real.run(write_artifact(real.env().disk, path, *pages, key, coding));
     ASSERT_TRUE(written) << to_string(written.error());
   }
   // Runs and expects all to go well; standard output.

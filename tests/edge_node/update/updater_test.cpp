@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
+
 #include "common/artifact/artifact_file.h"
 #include "edge_node/update/install.h"
 #include "tests/edge_node/fake_coordinator.h"
@@ -170,6 +172,63 @@ TEST_F(UpdaterTest, RefusesATamperedPage) {
   EXPECT_EQ(coordinator_.times_sent[victim], tries);  // no hammering
 }
 
+TEST_F(UpdaterTest, TakesPagesCodedAndStoresThemDecoded) {
+  coordinator_.knows_coding = true;
+  Device device(real_, folder_.path(), coordinator_);
+  const auto report = device.take(offer(1, v1_));
+  ASSERT_TRUE(report);
+  EXPECT_EQ(report->step, DeviceStep::kCommitted) << report->reason;
+  std::uint64_t whole = 0;
+  for (const PageEntry& page : base_->manifest().pages) {
+    whole += page.bytes;
+    EXPECT_EQ(real_.run(device.store.get(page.digest)).value(), coordinator_.pages[page.digest]);
+  }
+  EXPECT_EQ(report->bytes_fetched, whole);  // progress is told in bytes of the artifact
+  EXPECT_EQ(device.updater.counters().bytes_fetched, whole);
+  EXPECT_EQ(device.updater.counters().wire_bytes, coordinator_.page_bytes_sent);
+  EXPECT_LT(coordinator_.page_bytes_sent, whole);
+}
+
+TEST_F(UpdaterTest, TakesPlainPagesOfACoordinatorThatKnowsNoCoding) {
+  Device device(real_, folder_.path(), coordinator_);
+  const auto report = device.take(offer(1, v1_));
+  ASSERT_TRUE(report);
+  EXPECT_EQ(report->step, DeviceStep::kCommitted) << report->reason;
+  EXPECT_EQ(device.updater.counters().wire_bytes, device.updater.counters().bytes_fetched);
+}
+
+// Every way a coded page can be wrong ends as a refusal that is counted, with nothing stored.
+TEST_F(UpdaterTest, RefusesHostileCodedPages) {
+  coordinator_.knows_coding = true;
+  const Digest victim = base_->manifest().pages.front().digest;
+  const Buffer page = coordinator_.pages[victim];
+  const Buffer good = coordinator_.coded[victim];
+  Buffer other = page;
+  other[0] ^= std::byte{1};
+  PageCoder coder;
+  const std::map<std::string, Buffer> hostile = {
+      {"empty", {}},
+      {"cut short", Buffer(good.begin(), good.end() - 1)},
+      {"plain bytes called coded", page},
+      {"a form nobody knows", to_buffer(as_bytes("\x07page"))},
+      {"larger than any coded page", Buffer(coded_bound(page.size()) + 1)},
+      {"another page of the same size", coder.code(other, {})},
+      {"a fill that says it is endless", to_buffer(as_bytes("\x01\x01\xff\xff\xff\xffx"))},
+  };
+  for (const auto& [about, bytes] : hostile) {
+    coordinator_.coded[victim] = bytes;
+    const test::ScopedFolder folder;
+    Device device(real_, folder.path(), coordinator_);
+    const auto report = device.take(offer(1, v1_));
+    ASSERT_TRUE(report) << about;
+    EXPECT_EQ(report->step, DeviceStep::kFailed) << about;
+    EXPECT_EQ(report->reason.substr(0, 5), "page:") << about << ": " << report->reason;
+    EXPECT_EQ(device.updater.counters().pages_refused, 1U) << about;
+    EXPECT_FALSE(device.store.contains(victim).value()) << about;
+    EXPECT_FALSE(device.updater.slot()) << about;
+  }
+}
+
 TEST_F(UpdaterTest, RefusesAManifestSignedByAnotherKey) {
   coordinator_.publish(*base_, kOtherKey);
   Device device(real_, folder_.path(), coordinator_);
@@ -251,6 +310,35 @@ TEST_F(UpdaterTest, InstallsALocalFileOnceAndOnlyWithTheRightSignature) {
   const auto again = real_.run(install_artifact(env, device.store, device.slots, right));
   ASSERT_TRUE(again);
   EXPECT_FALSE(again->has_value());
+}
+
+TEST_F(UpdaterTest, InstallsACodedFileAsPlainPages) {
+  Device device(real_, folder_.path(), coordinator_);
+  Env env = real_.env();
+  const std::string path = folder_.path() + "/model.skein";
+  ASSERT_TRUE(real_.run(write_artifact(env.disk, path, *base_, kKey, PageCoding::kCoded)));
+  const InstallOptions options{path, kKey.public_key(), folder_.path() + "/installed"};
+  // A page that was damaged on disk is taken from the file again.
+  const PageEntry& first = base_->manifest().pages.front();
+  ASSERT_TRUE(real_.run(device.store.put(first.digest, coordinator_.pages[first.digest])));
+  std::ofstream(device.store.page_path(first.digest), std::ios::binary) << "not a page";
+  const auto installed = real_.run(install_artifact(env, device.store, device.slots, options));
+  ASSERT_TRUE(installed) << to_string(installed.error());
+  EXPECT_EQ((*installed)->active, v1_);
+  for (const PageEntry& page : base_->manifest().pages) {
+    EXPECT_EQ(real_.run(device.store.get(page.digest)).value(), coordinator_.pages[page.digest]);
+  }
+}
+
+TEST_F(UpdaterTest, NeverSwitchesToAFileThatDoesNotCompute) {
+  const auto broken = test::tuned_artifact(*base_, std::numeric_limits<float>::max());
+  Device device(real_, folder_.path(), coordinator_);
+  Env env = real_.env();
+  const std::string path = folder_.path() + "/broken.skein";
+  ASSERT_TRUE(real_.run(write_artifact(env.disk, path, *broken, kKey, PageCoding::kCoded)));
+  const InstallOptions options{path, kKey.public_key(), folder_.path() + "/installed"};
+  EXPECT_FALSE(real_.run(install_artifact(env, device.store, device.slots, options)));
+  EXPECT_FALSE(real_.run(device.slots.load()).value());
 }
 
 }  // namespace

@@ -1,0 +1,113 @@
+// NeuronCache: rows of neuron-major matrices, brought in as a pass wants them and kept by how often
+// they are wanted. Owned by a Pager; a pass's thread, which lends others.
+//
+// The mask of a pass is exact: it is known when the key matrix has been multiplied. Wanted rows
+// that are not kept are read in file order, neighbours together, and compared with their tags.
+// They arrive in two halves of one buffer by turns, whole blocks of neurons each, so that one half
+// is multiplied while the other fills. Then a row is copied to a kept place if it is wanted more
+// often than what lies there. Counts are halved as time goes by.
+#pragma once
+
+#include <array>
+#include <span>
+#include <vector>
+
+#include "common/artifact/page_source.h"
+#include "common/crypto/tagger.h"
+#include "common/env/env.h"
+#include "edge_node/paging/internal/aligned_memory.h"
+#include "edge_node/paging/internal/stored_pages.h"
+#include "edge_node/paging/pager_counters.h"
+
+namespace skein::paging {
+
+class NeuronCache {
+ public:
+  struct Options {
+    std::vector<std::uint32_t> tensors;  // of the manifest
+    std::uint64_t staging_bytes = 0;
+    std::uint32_t kept_rows = 0;
+    std::uint32_t kept_row_bytes = 0;
+    TagKey tag_key{};
+  };
+  NeuronCache(const StoredPages& pages, std::unique_ptr<BlockReads> reads, Clock& clock,
+              PagerCounters& counters, Options options);
+
+  // Reads every page of these tensors once, verifies it and remembers its rows' tags.
+  Result<void> learn_tags(MutableByteView page_buffer, Parallel& parallel);
+
+  // As PagedTensors.
+  Result<void> want(std::uint32_t tensor, std::span<const std::uint8_t> wanted, Parallel& parallel);
+  Result<PagedTensors::Neurons> rows_from(std::uint32_t first, Parallel& parallel);
+  void end_pass(Parallel& parallel);
+
+ private:
+  static constexpr std::uint32_t kNowhere = ~0U;
+  struct Table {  // of a tensor
+    std::uint32_t tensor = 0;
+    std::uint32_t rows = 0;
+    std::uint32_t row_bytes = 0;
+    std::vector<std::uint64_t> segment_offsets;  // in the file
+    std::vector<Tag> tags;                       // of each row
+    std::vector<std::uint32_t> places;           // where it is kept
+    std::vector<std::uint8_t> uses;              // of late
+  };
+  struct Owner {
+    std::uint32_t table = kNowhere;
+    std::uint32_t row = 0;
+  };
+  struct Arrival {  // a row that is on its way or has come
+    std::uint32_t row = 0;
+    const std::byte* data = nullptr;
+  };
+  // One of the two halves of the buffer.
+  struct Half {
+    MutableByteView memory;
+    std::uint32_t first_arrival = 0, last_arrival = 0;
+    std::uint32_t first_neuron = 0, last_neuron = 0;
+    std::uint32_t reading = 0;  // reads that are out
+    std::uint64_t used = 0;     // bytes
+    Result<void> result;
+  };
+
+  std::uint64_t offset_of(const Table& table, std::uint32_t row) const;
+  std::uint32_t page_of(const Table& table, std::uint32_t row) const;
+  Result<void> begin(Half& half);
+  void plan_reads(Half& half);
+  Result<void> collect(std::size_t at_least);
+  Result<void> finish(Half& half, Parallel& parallel);
+  Result<void> settle();
+  void keep(const Half& half, Parallel& parallel);
+  std::uint32_t place_for(std::uint8_t uses);
+  void leave(Parallel& parallel);
+  void age();
+
+  const StoredPages& pages_;
+  std::unique_ptr<BlockReads> reads_;
+  Clock& clock_;
+  PagerCounters& counters_;
+  std::vector<Table> tables_;
+  std::vector<std::uint32_t> table_of_;  // by tensor of the manifest
+  AlignedMemory staging_;
+  AlignedMemory kept_;
+  std::uint32_t kept_row_bytes_ = 0;
+  std::vector<Owner> owners_;  // of kept places
+  std::uint32_t hand_ = 0;     // where the search for a place goes on
+  std::uint32_t passes_ = 0;   // since counts were halved
+
+  // The tensor a pass is at.
+  std::uint32_t current_ = kNowhere;
+  std::vector<std::uint8_t> wanted_;  // of its rows
+  std::vector<const std::byte*> at_;  // of its rows
+  std::vector<Arrival> arrivals_;     // its rows that must be read, in order
+  std::vector<BlockRead> planned_;    // scratch
+  std::array<Half, 2> halves_;
+  std::uint32_t half_ = 0;          // which is taken next
+  bool taken_ = false;              // the other one was, and its rows not yet kept
+  std::uint32_t begun_neuron_ = 0;  // reads are out for those before
+  std::uint32_t begun_arrival_ = 0;
+  std::vector<Tagger> taggers_;                                 // a task each
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> moves_;  // scratch: arrival, place
+};
+
+}  // namespace skein::paging

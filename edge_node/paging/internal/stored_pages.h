@@ -1,0 +1,41 @@
+// StoredPages: where an artifact's pages lie in its file, and what they must be. Immutable; any
+// thread. WholeRange: what must be read for some bytes, given how reads are aligned.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "common/artifact/manifest.h"
+#include "common/crypto/sha256.h"
+#include "common/env/block_reads.h"
+
+namespace skein::paging {
+
+struct StoredPages {
+  Manifest manifest;
+  std::vector<std::uint64_t> offsets;  // of each page in the file
+  std::string file;                    // for messages
+  Digest digest;                       // of the manifest
+
+  // Errc::kCorrupt naming the page, unless `bytes` are what its hash says.
+  Result<void> check(std::uint32_t page, ByteView bytes, Sha256& hasher) const;
+  // An error of a read of that page, with the page named.
+  Error of_page(std::uint32_t page, Error error) const;
+};
+
+struct WholeRange {
+  WholeRange(std::uint64_t offset, std::uint64_t bytes, std::uint32_t alignment)
+      : first(offset / alignment * alignment),
+        lead(static_cast<std::uint32_t>(offset - first)),
+        size((lead + bytes + alignment - 1) / alignment * alignment) {}
+  std::uint64_t first;
+  std::uint32_t lead;  // bytes before the wanted ones
+  std::uint64_t size;
+};
+
+inline constexpr std::chrono::seconds kReadDeadline{60};
+
+// Reads, in as large pieces as `most` allows, and waits. Errors as BlockReads'; kDeadline.
+Result<void> read_now(BlockReads& reads, std::uint64_t offset, MutableByteView out);
+
+}  // namespace skein::paging

@@ -1,0 +1,111 @@
+#include "edge_node/paging/internal/memory_account.h"
+
+#include <algorithm>
+
+#include "common/model/model.h"
+#include "common/model/weights.h"
+#include "kernels/ops/neurons.h"
+
+namespace skein::paging {
+
+namespace {
+
+constexpr std::uint32_t kFewRows = 8;  // a pass: prompts take longer, and scratch is small
+constexpr std::uint64_t kScratchShare = 16;
+// A parsed vocabulary beside the bytes of its file, and its file while it is read.
+constexpr std::uint64_t kTokenizerTimes = 6;
+constexpr std::uint64_t kSamplerBytes = 24;  // a token of the vocabulary
+constexpr std::uint64_t kLowRank = 512;      // no LoRA's is above it
+// Threads' stacks, the allocator's gaps, libraries' pages that are touched late.
+constexpr std::uint64_t kReserve = std::uint64_t{3} << 20;
+
+}  // namespace
+
+MemoryAccount::MemoryAccount(const Manifest& manifest, const ResidencyRequest& request)
+    : manifest_(manifest), request_(request), pinned_pages_(manifest.pages.size()) {
+  const ModelConfig& config = manifest.config;
+  state_bytes_ = RwkvState(config).bytes();
+  answers_ = std::uint64_t{request.sessions} * config.vocab * (sizeof(float) + kSamplerBytes);
+  tables_ = manifest.pages.size() * (sizeof(PageEntry) + 6 * sizeof(std::uint64_t));
+  std::uint64_t largest_page = 0;
+  for (const PageEntry& page : manifest.pages) {
+    largest_page = std::max<std::uint64_t>(largest_page, page.bytes);
+  }
+  tables_ += aligned(largest_page) + 2ULL * request.alignment;
+  for (const TensorEntry& tensor : manifest.tensors) {
+    tables_ += 2 * sizeof(TensorEntry) + tensor.segments.size() * (sizeof(Segment) + 32);
+    if (tensor.name == "emb.weight") {
+      embedding_ = EmbeddingTable::kKeptRows *
+                   (stored_bytes(tensor.format, tensor.layout, 1, tensor.cols) + 16);
+    } else if (tensor.rows == 1 || is_derived(tensor.name)) {
+      vectors_ += std::uint64_t{tensor.rows} * tensor.cols * sizeof(float) + 64;
+    }
+  }
+  tokenizer_ = manifest.tokenizer.bytes * kTokenizerTimes;
+  reserve_ = kReserve + request.budget / 256;
+}
+
+void MemoryAccount::pin_page_of(const TensorEntry& tensor) {
+  for (const Segment& segment : tensor.segments) {
+    if (pinned_pages_[segment.page]) continue;
+    pinned_pages_[segment.page] = true;
+    pinned_ += aligned(manifest_.pages[segment.page].bytes) + 2ULL * request_.alignment;
+  }
+}
+
+// A token's vectors, a row: see common/model/internal/workspace.h.
+std::uint64_t MemoryAccount::scratch(std::uint32_t rows) const {
+  const ModelConfig& config = manifest_.config;
+  const std::uint64_t input = 6;  // bytes a channel: a float, its code, its share of the group's
+  const std::uint64_t row = std::uint64_t{config.width} * (15 * sizeof(float) + 8 * input) +
+                            4 * kLowRank * input + std::uint64_t{config.ffn_width} * input;
+  const std::uint64_t blocks = neuron_blocks_of(config.ffn_width);
+  return rows * row + blocks * config.width * sizeof(float) + config.ffn_width;
+}
+
+void MemoryAccount::close_fixed() {
+  const std::uint64_t room = request_.budget - std::min(request_.budget, request_.baseline);
+  rows_ = scratch(kMostRows) <= room / kScratchShare ? kMostRows : kFewRows;
+}
+
+std::uint64_t MemoryAccount::fixed() const {
+  std::uint64_t sum = 0;
+  for (const MemoryShare& share : fixed_shares()) sum += share.bytes;
+  return sum;
+}
+
+std::uint64_t MemoryAccount::least() const {
+  return fixed() - scratch(rows_) + scratch(kFewRows) - request_.budget / 256;
+}
+
+std::vector<MemoryShare> MemoryAccount::fixed_shares() const {
+  return {{"process as it is", request_.baseline},
+          {"for the command", request_.extra},
+          {"vectors", vectors_},
+          {"small matrices", pinned_},
+          {"embedding rows", embedding_},
+          {"vocabulary", tokenizer_},
+          {"tables", tables_},
+          {"states", state_bytes_ * request_.sessions},
+          {"logits and sampling", answers_},
+          {"scratch of a pass", scratch(rows_)},
+          {"reserve", reserve_}};
+}
+
+std::uint64_t MemoryAccount::slack_of(std::uint32_t tensor) const {
+  std::uint64_t runs = 0;
+  std::uint64_t before = ~0ULL - 1;
+  for (const Segment& segment : manifest_.tensors[tensor].segments) {
+    if (segment.page != before + 1) ++runs;
+    before = segment.page;
+  }
+  const std::uint64_t segments = manifest_.tensors[tensor].segments.size();
+  return runs * 2 * request_.alignment + segments * kSegmentAlignment;
+}
+
+std::uint64_t MemoryAccount::row_overhead(std::uint32_t tensor) const {
+  constexpr std::uint64_t kPlaceAndUses = sizeof(std::uint32_t) + 2 * sizeof(std::uint8_t);
+  return std::uint64_t{manifest_.tensors[tensor].rows} * (kHashBytes + kPlaceAndUses);
+}
+
+}  // namespace skein::paging

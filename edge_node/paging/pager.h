@@ -1,0 +1,109 @@
+// Pager: a model whose weights do not all fit in memory, as the PageSource that it is opened from.
+// What a ResidencyPlan pins is read once; the rest comes from storage while passes run, into
+// buffers that never grow, and is compared with its hashes before it is used. Results are the bits
+// of the model wholly in memory.
+//
+// Owned by whoever owns the Model, and outlives it. Opened and computed with on Compute; a pass's
+// calls are one thread's, page and read any thread's. Errors of pages (Errc::kCorrupt, kInput,
+// kDeadline) name page, artifact and place.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "common/artifact/page_source.h"
+#include "common/crypto/sha256.h"
+#include "common/crypto/tagger.h"
+#include "common/env/disk.h"
+#include "common/env/env.h"
+#include "edge_node/paging/pager_counters.h"
+#include "edge_node/paging/residency_plan.h"
+
+namespace skein {
+
+namespace paging {
+struct StoredPages;
+class PageStream;
+class NeuronCache;
+class AlignedMemory;
+}  // namespace paging
+
+class Pager final : public PageSource, public PagedTensors {
+ public:
+  // An artifact file that can be paged; nothing of it is in memory but the manifest.
+  struct Artifact {
+    std::string path;
+    Manifest manifest;
+    Digest digest;
+    std::vector<std::uint64_t> offsets;  // of its pages
+    std::uint32_t alignment = 1;         // of reads
+  };
+  // Errors as open_artifact's.
+  static Result<Artifact> look_at(Disk& disk, const std::string& path);
+
+  // `plan` is of that manifest, `key` is random. Reads what is pinned.
+  static Result<std::unique_ptr<Pager>> open(Disk& disk, Clock& clock, Parallel& parallel,
+                                             Artifact artifact, ResidencyPlan plan,
+                                             const TagKey& key);
+  ~Pager() override;
+  Pager(const Pager&) = delete;
+  Pager& operator=(const Pager&) = delete;
+
+  const ResidencyPlan& plan() const { return plan_; }
+  const Digest& digest() const;
+  PagerCounters counters() const;  // between passes
+
+  // PageSource
+  const Manifest& manifest() const override;
+  Result<ByteView> page(PageIndex index) override;
+  Result<void> read(PageIndex index, std::uint64_t offset, MutableByteView out) override;
+  PagedTensors* paged() override { return plan_.pages_anything() ? this : nullptr; }
+
+  // PagedTensors
+  bool is_paged(std::uint32_t tensor) const override;
+  std::uint32_t most_rows() const override { return plan_.most_rows; }
+  void begin(const Walk& walk, Parallel& parallel) override;
+  void end() override;
+  Result<std::span<const RowBlock>> rows_from(std::uint32_t tensor, std::uint32_t first) override;
+  void want(std::uint32_t tensor, std::span<const std::uint8_t> wanted) override;
+  Result<Neurons> neurons_from(std::uint32_t first) override;
+
+ private:
+  Pager(Clock& clock, ResidencyPlan plan);
+  Result<void> open_files(Disk& disk, const TagKey& key);
+  Result<void> read_pinned(Parallel& parallel);
+  Result<void> read_run(std::span<const std::uint32_t> pages, Parallel& parallel);
+  void lay_out_stream();
+  bool is_pinned(std::uint32_t tensor, std::size_t segment) const;
+
+  struct Stretch {  // of the stream's cycle
+    std::uint32_t first = 0, last = 0;
+  };
+
+  Clock& clock_;
+  ResidencyPlan plan_;
+  std::unique_ptr<paging::StoredPages> pages_;
+  std::vector<paging::AlignedMemory> pinned_;
+  std::vector<const std::byte*> pinned_at_;  // of each page; nullptr: not pinned
+  std::vector<std::uint32_t> stream_;        // the cycle
+  std::vector<std::uint32_t> first_entry_;   // in it, of each tensor
+  std::vector<Stretch> layers_;              // of each layer; the head last
+  std::unique_ptr<paging::PageStream> stream_reads_;
+  std::unique_ptr<paging::NeuronCache> neurons_;
+  PagerCounters counters_;
+
+  std::mutex pass_;  // held from begin to end
+  Parallel* parallel_ = nullptr;
+  std::vector<RowBlock> blocks_;
+  Result<void> wanted_;  // what want() came to
+
+  std::mutex lookup_;  // what read() works with
+  std::unique_ptr<BlockReads> lookup_reads_;
+  std::unique_ptr<paging::AlignedMemory> lookup_page_;
+  Sha256 lookup_hasher_;
+  std::uint32_t looked_up_ = ~0U;  // the page in it
+};
+
+}  // namespace skein

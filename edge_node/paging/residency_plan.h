@@ -1,0 +1,74 @@
+// ResidencyPlan: what of a model stays in memory under a budget, what streams through a few buffers
+// in the order of use, and what is cached row by row. Pure; any thread.
+//
+// A budget is a promise about the whole process: what it holds already, and everything that a
+// running model adds. Every token uses all of every matrix but the neuron-major ones, so those
+// are worth keeping in a fixed part, and the rest of them is read in a fixed cycle: keeping what
+// was used last would always drop what is needed next. Of neuron-major matrices only the rows
+// behind active neurons are read; what memory is left keeps the often active ones.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "common/artifact/manifest.h"
+
+namespace skein {
+
+struct ResidencyRequest {
+  std::uint64_t budget = 0;     // bytes, of the process
+  std::uint64_t baseline = 0;   // bytes that it holds before the model is opened
+  std::uint64_t extra = 0;      // bytes that the caller will add: logits, texts, ...
+  std::uint32_t sessions = 1;   // states at once, each with a copy while a pass runs
+  std::uint32_t alignment = 1;  // of reads (BlockReads::alignment)
+};
+
+// How a tensor is held.
+enum class Residence : unsigned char {
+  kCopied,    // a vector, or what shares pages with vectors: made floats or kept with its page
+  kPinned,    // whole pages, for good
+  kStreamed,  // its first segments are pinned, the others are read whenever a pass comes to them
+  kRows,      // neuron-major, row by row
+  kLookup,    // the embedding: a row at a time
+};
+std::string_view name_of(Residence residence);
+
+struct TensorResidence {
+  Residence kind = Residence::kCopied;
+  std::uint32_t pinned_segments = 0;  // kStreamed
+};
+
+// A line of the account.
+struct MemoryShare {
+  std::string what;
+  std::uint64_t bytes = 0;
+};
+
+struct ResidencyPlan {
+  std::vector<TensorResidence> tensors;  // as Manifest::tensors
+  std::vector<MemoryShare> shares;       // of the budget; what they leave is not used
+  std::uint32_t stream_slots = 0;        // buffers that streamed pages go through
+  std::uint32_t slot_bytes = 0;
+  std::uint64_t staging_bytes = 0;  // where rows arrive
+  std::uint32_t kept_rows = 0;      // places for rows
+  std::uint32_t kept_row_bytes = 0;
+  std::uint32_t most_rows = 0;           // of a pass
+  std::uint64_t streamed_per_token = 0;  // bytes read for a token, value rows apart
+  std::uint64_t pinned_bytes = 0;
+  std::uint64_t paged_bytes = 0;  // of matrices that are not whole in memory
+  std::uint64_t value_bytes = 0;  // of those, neuron-major
+  std::uint64_t total() const;    // of the shares
+  bool pages_anything() const { return paged_bytes != 0; }
+};
+
+// The least memory that will do. Errc::kUnsupported for a model that cannot be paged.
+Result<std::uint64_t> smallest_budget(const Manifest& manifest, const ResidencyRequest& request);
+// Errc::kOutOfRoom, naming the smallest that works.
+Result<ResidencyPlan> plan_residency(const Manifest& manifest, const ResidencyRequest& request);
+
+// The tensors (by index) that a pass multiplies with, in the order in which it does; the
+// neuron-major ones are among them.
+std::vector<std::uint32_t> order_of_use(const Manifest& manifest);
+
+}  // namespace skein

@@ -1,0 +1,178 @@
+#include "edge_node/paging/pager.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "tests/edge_node/paging/paged_model.h"
+#include "tests/golden/hashes/golden_hashes.h"
+#include "tests/support/allocation_count.h"
+
+namespace skein {
+namespace {
+
+using test::PagedModel;
+
+std::map<std::string, std::string> committed() {
+  std::map<std::string, std::string> hashes;
+  std::ifstream file(SKEIN_SOURCE_DIR "/tests/golden/hashes/logits.sha256");
+  for (std::string model, format, hash; file >> model >> format >> hash;) {
+    hashes[model + " " + format] = hash;
+  }
+  return hashes;
+}
+
+class PagedGolden : public testing::TestWithParam<test::GoldenModelKind> {};
+
+TEST_P(PagedGolden, LogitsAreThoseOfTheWholeModelUnderEveryBudget) {
+  const auto expected = committed();
+  real::ThreadPool threads(3);
+  for (const Format format : test::kGoldenFormats) {
+    const std::string line = std::string(GetParam().name) + " " + std::string(name_of(format));
+    ASSERT_TRUE(expected.contains(line)) << line;
+    test::SeededModel seeded(GetParam().shape, format);
+    PagedModel paged(seeded.pages());
+    for (const double share : {1.0, 0.75, 0.5, 0.25, 0.1, 0.0}) {
+      const auto opened = paged.open(paged.plan(share), threads);
+      ASSERT_TRUE(opened) << line << ": " << to_string(opened.error());
+      EXPECT_EQ(paged.pager->plan().pages_anything(), share < 1) << share;
+      for (const std::string& hash : test::golden_hashes(*paged.model, threads)) {
+        EXPECT_EQ(hash, expected.at(line)) << line << " with " << share << " of the weights";
+      }
+      EXPECT_EQ(paged.pager->counters().hits + paged.pager->counters().misses > 0, share < 1);
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Versions, PagedGolden, testing::ValuesIn(test::kGoldenModels),
+                         [](const auto& kind) {
+                           std::string name = kind.param.name;
+                           std::ranges::replace(name, '.', '_');
+                           std::ranges::replace(name, '-', '_');
+                           return name;
+                         });
+
+struct Given {
+  Given(Format format, double share, Architecture version = Architecture::kRwkv7,
+        bool still = false)
+      : seeded({.version = version}, format), paged(seeded.pages()) {
+    if (still) paged.still();
+    const auto opened = paged.open(paged.plan(share), alone);
+    CHECK(opened.has_value());
+    logits.resize(test::SeededModel::kVocab);
+    runner.emplace(*paged.model, alone);
+    state = paged.model->initial_state();
+  }
+  Result<void> step(TokenId token) { return runner->step(token, state, logits); }
+  std::uint32_t page_of(const std::string& name) const {
+    return find_tensor(paged.manifest(), name)->segments[0].page;
+  }
+
+  SerialParallel alone;
+  test::SeededModel seeded;
+  PagedModel paged;
+  std::optional<Runner> runner;
+  RwkvState state;
+  std::vector<float> logits;
+};
+
+TEST(Pager, TheStreamNeverLosesItsWayTokenAfterToken) {
+  for (const auto version : {Architecture::kRwkv4, Architecture::kRwkv5_1, Architecture::kRwkv5_2,
+                             Architecture::kRwkv6, Architecture::kRwkv7}) {
+    Given given(Format::kQ8, 0, version);
+    for (TokenId token = 0; token < 20; ++token) ASSERT_TRUE(given.step(token));
+    EXPECT_EQ(given.paged.pager->counters().restarts, 0U) << name_of(version);
+  }
+}
+
+TEST(Pager, ADamagedPageEndsThePassNamedAndChangesNoState) {
+  for (const std::string& tensor :
+       {std::string("blocks.1.att.output.weight"), std::string("blocks.1.ffn.key.weight"),
+        std::string("blocks.1.ffn.value.weight"), std::string("head.weight")}) {
+    Given given(Format::kQ4, 0);
+    ASSERT_TRUE(given.step(3));
+    const RwkvState before = given.state;
+    const std::uint32_t page = given.page_of(tensor);
+    given.paged.damage(page);
+    // What was read before the damage may serve once more.
+    Result<void> outcome;
+    RwkvState last = before;
+    for (TokenId token = 4; outcome && token < 60; ++token) {
+      last = given.state;
+      outcome = given.step(token);
+    }
+    ASSERT_FALSE(outcome) << tensor;
+    EXPECT_EQ(outcome.error().code, Errc::kCorrupt);
+    EXPECT_NE(outcome.error().what.find("page " + std::to_string(page)), std::string::npos)
+        << to_string(outcome.error());
+    EXPECT_EQ(given.state, last) << tensor;
+    // Mended, the same session goes on.
+    given.paged.damage(page);
+    ASSERT_TRUE(given.step(7)) << tensor;
+    std::vector<float> expected(given.logits.size());
+    const auto whole = Model::open(given.seeded.pages());
+    Runner runner(**whole, given.alone);
+    ASSERT_TRUE(runner.step(7, last, expected));
+    EXPECT_EQ(given.logits, expected);
+    EXPECT_EQ(given.state, last);
+  }
+}
+
+TEST(Pager, APassAllocatesNothingOnceWarm) {
+  Given given(Format::kQ5, 0.2, Architecture::kRwkv7, /*still=*/true);
+  for (TokenId token = 0; token < 40; ++token) ASSERT_TRUE(given.step(token % 30));
+  const std::uint64_t before = test::allocations;
+  for (TokenId token = 0; token < 30; ++token) ASSERT_TRUE(given.step(token));
+  EXPECT_EQ(test::allocations, before);
+}
+
+TEST(Pager, AFailingDeviceEndsThePassNamedAndChangesNoState) {
+  for (const std::string& tensor :
+       {std::string("blocks.0.att.key.weight"), std::string("blocks.1.ffn.value.weight"),
+        std::string("head.weight")}) {
+    Given given(Format::kQ8, 0, Architecture::kRwkv7, /*still=*/true);
+    ASSERT_TRUE(given.step(3));
+    const std::uint32_t page = given.page_of(tensor);
+    given.paged.still().broken = given.paged.artifact().offsets[page];
+    RwkvState last = given.state;
+    Result<void> outcome;
+    for (TokenId token = 0; outcome && token < 60; ++token) {
+      last = given.state;
+      outcome = given.step(token % 48);
+    }
+    ASSERT_FALSE(outcome) << tensor;
+    EXPECT_EQ(outcome.error().code, Errc::kInput) << to_string(outcome.error());
+    EXPECT_NE(outcome.error().what.find("page "), std::string::npos);
+    EXPECT_EQ(given.state, last) << tensor;
+    given.paged.still().broken.reset();
+    EXPECT_TRUE(given.step(4)) << tensor;
+  }
+}
+
+TEST(Pager, KeptRowsAreNotReadAgain) {
+  Given given(Format::kQ8, 0.9);
+  const RwkvState fresh = given.state;
+  for (int round = 0; round < 40; ++round) {
+    given.state = fresh;
+    ASSERT_TRUE(given.step(5));
+  }
+  const PagerCounters before = given.paged.pager->counters();
+  given.state = fresh;
+  ASSERT_TRUE(given.step(5));
+  const PagerCounters after = given.paged.pager->counters();
+  EXPECT_GT(after.row_hits, before.row_hits);
+  EXPECT_EQ(after.row_misses, before.row_misses);
+}
+
+TEST(Pager, APagedModelIsRunByOneComputationAtATime) {
+  Given given(Format::kQ8, 0);
+  ASSERT_TRUE(given.step(5));
+  Runner other(*given.paged.model, given.alone);
+  RwkvState state = given.paged.model->initial_state();
+  std::vector<float> logits(given.logits.size());
+  ASSERT_TRUE(other.step(5, state, logits));
+  EXPECT_EQ(logits, given.logits);
+}
+
+}  // namespace
+}  // namespace skein

@@ -1,0 +1,111 @@
+// The program under a budget, as a process of its own: the same logits, never more memory than was
+// promised, and a sentence when it cannot be kept.
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cstdio>
+
+#include "tests/edge_node/paging/paged_model.h"
+
+namespace skein {
+namespace {
+
+constexpr std::uint64_t kMib = std::uint64_t{1} << 20;
+const ModelConfig kConfig = {
+    .layers = 6, .width = 512, .heads = 8, .head_size = 64, .ffn_width = 2048, .vocab = 6000};
+
+struct Shown {
+  int code = -1;
+  std::string text;  // standard output and standard error
+};
+
+Shown shown(const std::string& arguments) {
+  const auto here = std::filesystem::read_symlink("/proc/self/exe").parent_path();
+  const std::string line = "'" + (here / "skein").string() + "' " + arguments + " 2>&1 </dev/null";
+  FILE* pipe = ::popen(line.c_str(), "r");
+  Shown result;
+  if (pipe == nullptr) return result;
+  std::array<char, 4096> part{};
+  std::size_t size = 0;
+  while ((size = std::fread(part.data(), 1, part.size(), pipe)) > 0) {
+    result.text.append(part.data(), size);
+  }
+  const int status = ::pclose(pipe);
+  result.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  return result;
+}
+
+std::string bytes_of(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return std::string((std::istreambuf_iterator<char>(file)), {});
+}
+
+std::uint64_t number_after(const std::string& text, const std::string& words) {
+  const std::size_t at = text.find(words);
+  return at == std::string::npos ? 0 : std::stoull(text.substr(at + words.size()));
+}
+
+class ProgramUnderABudget : public testing::Test {
+ protected:
+  // What the program says is the smallest budget, in MiB.
+  std::uint64_t smallest() {
+    const Shown refused = shown("logits " + paged_.path() + " --tokens 1 --memory-budget 1M");
+    EXPECT_EQ(refused.code, 6) << refused.text;
+    EXPECT_TRUE(refused.text.starts_with("skein: ")) << refused.text;
+    return number_after(refused.text, "give at least ");
+  }
+
+  test::MemoryPages pages_ = test::random_model(Format::kQ8, kConfig);
+  test::PagedModel paged_{pages_};
+};
+
+TEST_F(ProgramUnderABudget, GivesTheSameLogits) {
+  const std::string tokens = " --tokens 1,2,3,700,5,5999,7,8,9,10,11,12 --all -o ";
+  const std::string expected = paged_.path() + ".whole", made = paged_.path() + ".paged";
+  ASSERT_EQ(shown("logits " + paged_.path() + tokens + expected).code, 0);
+  const std::uint64_t least = smallest();
+  ASSERT_GT(least, 0U);
+  for (const std::uint64_t more : {0U, 3U, 9U, 200U}) {
+    const std::string budget = " --memory-budget " + std::to_string(least + more) + "M";
+    const Shown run = shown("logits " + paged_.path() + budget + tokens + made);
+    ASSERT_EQ(run.code, 0) << budget << ": " << run.text;
+    EXPECT_EQ(bytes_of(made), bytes_of(expected)) << budget;
+  }
+}
+
+TEST_F(ProgramUnderABudget, NeverTakesMore) {
+  const std::uint64_t least = smallest();
+  ASSERT_GT(least, 0U);
+  for (const std::uint64_t more : {0U, 2U, 5U, 10U, 15U}) {
+    const std::string budget = std::to_string(least + more) + "M";
+    const Shown run = shown("bench " + paged_.path() + " --memory-budget " + budget +
+                            " --decode 8 --prefill 70 --repeat 1 --json");
+    ASSERT_EQ(run.code, 0) << run.text;
+    const std::uint64_t peak = number_after(run.text, "\"peak_rss_bytes\":");
+    EXPECT_GT(peak, 0U);
+    EXPECT_LE(peak, (least + more) * kMib) << budget;
+    if (more == 0) EXPECT_GT(number_after(run.text, "\"bytes_read\":"), 0U) << run.text;
+  }
+}
+
+TEST_F(ProgramUnderABudget, ShowsItsPlan) {
+  const std::string budget = " --memory-budget " + std::to_string(smallest() + 2) + "M";
+  const Shown plan = shown("inspect " + paged_.path() + " --plan" + budget);
+  EXPECT_EQ(plan.code, 0);
+  for (const char* words : {"process as it is", "stream buffers", "kept rows", "streamed"}) {
+    EXPECT_NE(plan.text.find(words), std::string::npos) << plan.text;
+  }
+}
+
+TEST_F(ProgramUnderABudget, NamesABadPage) {
+  const std::uint32_t page =
+      find_tensor(paged_.manifest(), "blocks.5.ffn.key.weight")->segments[0].page;
+  paged_.damage(page);
+  const std::string budget = " --memory-budget " + std::to_string(smallest()) + "M";
+  const Shown run = shown("logits " + paged_.path() + budget + " --tokens 1,2,3");
+  EXPECT_EQ(run.code, 3) << run.text;
+  EXPECT_NE(run.text.find("page " + std::to_string(page)), std::string::npos) << run.text;
+}
+
+}  // namespace
+}  // namespace skein

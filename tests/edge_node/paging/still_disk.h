@@ -1,0 +1,93 @@
+// StillDisk: a real disk whose block reads come out of a copy of the file and allocate nothing,
+// and fail where the test says. Tests only.
+#pragma once
+
+#include <algorithm>
+#include <optional>
+#include <vector>
+
+#include "common/env/block_reads.h"
+#include "common/env/disk.h"
+
+namespace skein::test {
+
+struct StillFile {
+  Buffer bytes;
+  std::optional<std::uint64_t> broken;  // a read of this offset fails
+};
+
+class StillReads final : public BlockReads {
+ public:
+  explicit StillReads(const StillFile& file) : file_(file) { waiting_.reserve(kMostQueued); }
+  std::uint64_t size() const override { return file_.bytes.size(); }
+  std::uint32_t alignment() const override { return 512; }
+  std::string_view kind() const override { return "still"; }
+  Result<void> submit(std::span<const BlockRead> reads) override {
+    TRY_VOID(check_block_reads(*this, reads, waiting_.size()));
+    waiting_.insert(waiting_.end(), reads.begin(), reads.end());
+    return {};
+  }
+  std::size_t wait(std::span<BlockReadDone> done, std::size_t at_least,
+                   std::chrono::nanoseconds) override {
+    const std::size_t count =
+        std::min({std::max<std::size_t>(at_least, 1), waiting_.size(), done.size()});
+    for (std::size_t i = 0; i < count; ++i) {
+      const BlockRead read = waiting_.back();  // the last first
+      waiting_.pop_back();
+      done[i] = {read.tag, take(read)};
+    }
+    return count;
+  }
+
+ private:
+  Result<void> take(const BlockRead& read) {
+    const std::uint64_t end = read.offset + read.out.size();
+    if (file_.broken && *file_.broken >= read.offset && *file_.broken < end) {
+      return fail(Errc::kInput, "the device failed", "offset " + std::to_string(read.offset));
+    }
+    const std::uint64_t there = std::min<std::uint64_t>(end, file_.bytes.size());
+    std::ranges::fill(read.out, std::byte{0});
+    std::copy_n(file_.bytes.begin() + static_cast<std::ptrdiff_t>(read.offset), there - read.offset,
+                read.out.begin());
+    return {};
+  }
+  const StillFile& file_;
+  std::vector<BlockRead> waiting_;
+};
+
+class StillDisk final : public Disk {
+ public:
+  StillDisk(Disk& real, const StillFile& file) : real_(real), file_(file) {}
+  Result<std::unique_ptr<BlockReads>> open_blocks(const std::string&) override {
+    return std::make_unique<StillReads>(file_);
+  }
+  Task<Result<std::unique_ptr<File>>> open(std::string path, OpenMode mode) override {
+    return real_.open(std::move(path), mode);
+  }
+  Result<std::unique_ptr<MappedFile>> map(const std::string& path) override {
+    return real_.map(path);
+  }
+  Task<Result<void>> rename(std::string from, std::string to) override {
+    return real_.rename(std::move(from), std::move(to));
+  }
+  Task<Result<void>> remove(std::string path) override { return real_.remove(std::move(path)); }
+  Task<Result<void>> make_directories(std::string path) override {
+    return real_.make_directories(std::move(path));
+  }
+  Task<Result<void>> sync_directory(std::string path) override {
+    return real_.sync_directory(std::move(path));
+  }
+  Task<Result<std::vector<std::string>>> list(std::string path) override {
+    return real_.list(std::move(path));
+  }
+  Result<bool> exists(const std::string& path) override { return real_.exists(path); }
+  Result<std::uint64_t> free_bytes(const std::string& path) override {
+    return real_.free_bytes(path);
+  }
+
+ private:
+  Disk& real_;
+  const StillFile& file_;
+};
+
+}  // namespace skein::test
