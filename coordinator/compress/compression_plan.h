@@ -32,9 +32,9 @@ enum class Counted : unsigned char {
 // Entropy-constrained quantization: steps that follow from what an error costs, codes that cost few
 // bits once they are entropy coded (internal/uniform_rounding.h).
 struct EntropyPlan {
-  double bits = 3.6;      // a weight once coded, at most; all tensors count
-  double price = 0;       // of a coded bit, in squared steps; 0: the nearest code
-  double exponent = 1;    // squared steps go with the cost of an error to minus this power
+  double bits = 3.6;    // a weight once coded, at most; all tensors count
+  double price = 0;     // of a coded bit, in squared steps; 0: the nearest code
+  double exponent = 1;  // squared steps go with the cost of an error to minus this power
   std::optional<Format> format = {};  // that is run; none: the smallest that spans the codes
 };
 
