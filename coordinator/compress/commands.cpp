@@ -327,6 +327,8 @@ constexpr const char* kTechniquesHelp =
                 quantize.damping=0.01; sensitivity.ids=4096 (of a budget)
   entropy       pages of the file coded, every bit kept; alone: those of an artifact
                 entropy.pages=coded or plain
+                entropy.bits=3.2: steps for so many bits a weight once coded
+                entropy.lambda=0; entropy.exponent=1
   calibration.ids=16384   how much text is learned from
 --plan prints what would be done.)";
 

@@ -45,6 +45,30 @@ std::string text_of(double number, int digits) {
 
 constexpr std::string_view kTechniques[] = {"prune", "lowrank", "quantize", "sparsity", "entropy"};
 
+// None: the plan has no part of it. Coding pages alone is not what this is about.
+Result<std::optional<EntropyPlan>> entropy_of(const CompressionRequest& request,
+                                              const PressSettings& settings) {
+  if (!settings.entropy_bits) {
+    if (!settings.entropy_price && !settings.entropy_exponent) return std::optional<EntropyPlan>{};
+    return contradiction("steps that no number of bits asks for are set", "--set entropy",
+                         "add entropy.bits, for example --set entropy.bits=3.2");
+  }
+  if (!request.preset.empty()) {
+    return contradiction("a preset is a budget of loss and bits of its own", "--preset",
+                         "leave out the preset, or entropy.bits");
+  }
+  EntropyPlan plan;
+  plan.bits = *settings.entropy_bits;
+  plan.price = settings.entropy_price.value_or(plan.price);
+  plan.exponent = settings.entropy_exponent.value_or(plan.exponent);
+  plan.format = settings.format;
+  if (request.bits_per_weight && *request.bits_per_weight < plan.bits) {
+    return contradiction("an artifact takes no fewer bits in memory than coded",
+                         "--bits-per-weight", "give at least entropy.bits");
+  }
+  return std::optional(plan);
+}
+
 // Which techniques are applied: those named, or quantize and whatever has a setting.
 struct Chosen {
   bool prune = false;
@@ -77,7 +101,9 @@ Result<void> check_left_out(const Chosen& chosen, const CompressionRequest& requ
       {settings.structure.residual_rank.has_value(), chosen.quantize,
        "making good what rounding missed", "quantize"},
       {settings.sparsity.any(), chosen.sparsity, "a setting of sparsity", "sparsity"},
-      {settings.coded_pages.value_or(false), chosen.entropy, "coding of pages", "entropy"}};
+      {settings.coded_pages.value_or(false), chosen.entropy, "coding of pages", "entropy"},
+      {settings.entropy_bits.has_value(), chosen.entropy, "a number of bits once coded",
+       "entropy"}};
   for (const Asked& each : all) {
     if (!each.asked || each.chosen) continue;
     const std::string technique(each.technique);
@@ -118,7 +144,7 @@ Result<Chosen> choose_techniques(const CompressionRequest& request, const PressS
 
 Result<void> check_structure(const CompressionRequest& request, const PressSettings& settings) {
   TRY_VOID(settings.structure.check());
-  if (settings.structure.residual_rank && has_budget(request)) {
+  if (settings.structure.residual_rank && (has_budget(request) || settings.entropy_bits)) {
     return contradiction("factors of what rounding missed come after the budget is spent",
                          "--set lowrank.compensate", "leave it out, or the budget");
   }
@@ -167,7 +193,7 @@ Result<void> check_budgets(const CompressionRequest& request, const PressSetting
   if (request.bits_per_weight && !(*request.bits_per_weight > 0)) {
     return contradiction("no artifact has so few bits", "--bits-per-weight", "give more than 0");
   }
-  if (settings.sensitivity_ids && !preset && !budget) {
+  if (settings.sensitivity_ids && !preset && !budget && !settings.entropy_bits) {
     return contradiction("sensitivities are measured for a budget only", "--set sensitivity.ids",
                          "give a preset or a budget, or leave this out");
   }
@@ -274,7 +300,18 @@ std::vector<std::string> CompressionPlan::steps() const {
   if (sparsity.order) steps.emplace_back("sparsity: neurons in a new order, hot ones first");
   if (prune) steps.push_back(prune_text(*prune));
   if (low_rank && !low_rank->compensate) steps.push_back(low_rank_text(*low_rank));
-  if (allocates()) {
+  if (entropy) {
+    steps.push_back("sensitivity: each matrix alone at q4, over " +
+                    std::to_string(sensitivity_ids) + " ids");
+    steps.push_back(
+        "formats: " +
+        (entropy->format ? std::string(name_of(*entropy->format)) + " for every matrix"
+                         : "the smallest that spans a matrix's codes") +
+        (bits_per_weight || memory_budget ? "; " + budget_text(*this) + " in memory" : ""));
+    steps.push_back("entropy: steps for " + text_of(entropy->bits, 3) +
+                    " bits a weight once coded; lambda " + text_of(entropy->price, 4) +
+                    ", exponent " + text_of(entropy->exponent, 2));
+  } else if (allocates()) {
     steps.push_back("sensitivity: each matrix alone at q4, over " +
                     std::to_string(sensitivity_ids) + " ids");
     steps.push_back("formats: q4, q5, q6, q8 or as it is for each matrix; " + budget_text(*this));
@@ -300,10 +337,12 @@ std::vector<std::string> CompressionPlan::steps() const {
 
 Result<CompressionPlan> CompressionPlan::make(const CompressionRequest& request) {
   TRY(const PressSettings settings, parse_settings(request.settings));
+  TRY(const std::optional<EntropyPlan> entropy, entropy_of(request, settings));
   TRY(const Chosen chosen, choose_techniques(request, settings));
   TRY_VOID(check_structure(request, settings));
   TRY_VOID(check_budgets(request, settings));
   CompressionPlan plan;
+  plan.entropy = entropy;
   plan.quantizes = chosen.quantize;
   if (chosen.prune) plan.prune = settings.structure.prune_plan();
   if (chosen.low_rank) plan.low_rank = settings.structure.low_rank_plan();

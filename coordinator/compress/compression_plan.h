@@ -38,6 +38,15 @@ struct SparsityPlan {
   bool any() const { return cett > 0 || order || !predictor.empty(); }
 };
 
+// Entropy-constrained quantization: steps that follow from what an error costs, codes that cost few
+// bits once they are entropy coded (internal/uniform_rounding.h).
+struct EntropyPlan {
+  double bits = 3.6;    // a weight once coded, at most; all tensors count
+  double price = 0;     // of a coded bit, in squared steps; 0: the nearest code
+  double exponent = 1;  // squared steps go with the cost of an error to minus this power
+  std::optional<Format> format = {};  // that is run; none: the smallest that spans the codes
+};
+
 struct CompressionPlan {
   enum class Rounding : unsigned char { kNearest, kErrorFeedback };
 
@@ -50,6 +59,8 @@ struct CompressionPlan {
   Rounding rounding = Rounding::kNearest;
   Format format = Format::kQ8;  // of every matrix, unless the sensitivities choose
   double damping = 0.01;        // of error feedback
+
+  std::optional<EntropyPlan> entropy;
 
   // Formats chosen by sensitivity, within any of these.
   std::optional<double> bits_per_weight;
@@ -67,7 +78,7 @@ struct CompressionPlan {
   bool codes_pages = false;  // the file's pages are entropy-coded
   bool only_pages = false;   // of an artifact that is there; nothing else happens
 
-  bool allocates() const { return bits_per_weight || memory_budget || most_loss; }
+  bool allocates() const { return bits_per_weight || memory_budget || most_loss || entropy; }
   bool has_feedback() const { return quantizes && rounding == Rounding::kErrorFeedback; }
   bool restructures() const { return prune || low_rank; }
   bool calibrates() const { return allocates() || has_feedback() || restructures(); }

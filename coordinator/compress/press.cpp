@@ -7,12 +7,15 @@
 
 #include "common/model/evaluate.h"
 #include "coordinator/compress/internal/changed_tensor.h"
+#include "coordinator/compress/internal/coded_size.h"
 #include "coordinator/compress/internal/low_rank.h"
 #include "coordinator/compress/internal/matrix_rounding.h"
 #include "coordinator/compress/internal/planned_encoder.h"
 #include "coordinator/compress/internal/restructure.h"
 #include "coordinator/compress/internal/sensitivity.h"
 #include "coordinator/compress/internal/sparsity_stage.h"
+#include "coordinator/compress/internal/step_search.h"
+#include "coordinator/compress/internal/tensor_reports.h"
 
 namespace skein {
 namespace {
@@ -20,62 +23,11 @@ namespace {
 constexpr std::uint32_t kContext = 512;  // as `skein eval` has it
 constexpr std::uint64_t kSamplingSeed = 20251125;
 constexpr std::uint32_t kFewestTextIds = 512;
-constexpr int kMostAttempts = 4;  // to reach a loss after the first
-
-// The tensor's stored bytes, its segments one after another.
-Result<Buffer> joined(PageSource& pages, const TensorEntry& tensor) {
-  Buffer all;
-  for (const Segment& segment : tensor.segments) {
-    TRY(const ByteView page, pages.page(PageIndex(segment.page)));
-    append(all, page.subspan(segment.offset, stored_bytes(tensor.format, tensor.layout,
-                                                          segment.rows, tensor.cols)));
-  }
-  return all;
-}
-
-// Before anything was done; of a matrix that factors replaced, the left one tells it.
-Result<std::uint64_t> bytes_before(const Checkpoint& original, const Checkpoint& checkpoint,
-                                   std::string_view name) {
-  if (name.ends_with(kLeftFactor) && find_tensor(original, name) == nullptr) {
-    name.remove_suffix(kLeftFactor.size());
-    if (find_tensor(checkpoint, name) != nullptr) return 0;  // it is there and counts itself
-  }
-  const CheckpointTensor* tensor = find_tensor(original, name);
-  if (tensor == nullptr) return 0;
-  TRY(const TensorEntry form, stored_form(*tensor));
-  return stored_bytes(form.format, form.layout, form.rows, form.cols);
-}
-
-// Tensor by tensor: never a second copy of the model.
-Result<std::vector<TensorReport>> compare(const Checkpoint& original, const Checkpoint& checkpoint,
-                                          PageSource& artifact) {
-  std::vector<TensorReport> reports;
-  for (const TensorEntry& tensor : artifact.manifest().tensors) {
-    if (is_derived(tensor.name)) continue;
-    TensorReport report{.name = tensor.name, .format = tensor.format};
-    report.weights = std::uint64_t{tensor.rows} * tensor.cols;
-    TRY(report.bytes_before, bytes_before(original, checkpoint, tensor.name));
-    report.bytes_after = stored_bytes(tensor.format, tensor.layout, tensor.rows, tensor.cols);
-    const CheckpointTensor* source = find_tensor(checkpoint, tensor.name);
-    if (source == nullptr) {  // made by encoding the others
-      reports.push_back(std::move(report));
-      continue;
-    }
-    TRY(const TensorEntry before, stored_form(*source));
-    if (tensor.format != before.format) {
-      TRY(const std::vector<float> values, stored_values(*source));
-      TRY(const Buffer stored, joined(artifact, tensor));
-      const StoredValues matrix{.layout = tensor.layout,
-                                .rows = tensor.rows,
-                                .cols = tensor.cols,
-                                .neuron_major = false,
-                                .values = values};
-      report.relative_error = std::sqrt(squared_difference(matrix, tensor.format, stored));
-    }
-    reports.push_back(std::move(report));
-  }
-  return reports;
-}
+constexpr double kFirstLossStep = 2e-2;  // nats of all weights, for 4 bits; a search begins there
+constexpr double kOctaves = 2.2;         // of it for a bit
+constexpr int kMostSurveys = 3;
+constexpr double kFarFromBits = 0.3;  // formats chosen there are chosen again
+constexpr int kMostAttempts = 4;      // to reach a loss after the first
 
 std::string bits_text(double bits) {
   std::ostringstream out;
@@ -100,6 +52,10 @@ class Pressing {
     if (plan_.allocates()) TRY_VOID(find_choices());
     for (int attempt = 0;; ++attempt) {
       TRY_VOID(encode());
+      if (plan_.entropy) {
+        TRY(const bool again, search_steps());
+        if (again) continue;
+      }
       if (measures) TRY_VOID(measure());
       TRY(const bool again, aim_lower(attempt));
       if (!again) break;
@@ -117,8 +73,14 @@ class Pressing {
   Result<void> find_choices();
   void count_fixed();
   Budget budget() const;
+  tl::unexpected<Error> too_small_a_budget() const;
   Result<void> choose_formats();
   Result<bool> aim_lower(int attempt);
+  Result<bool> search_steps();
+  bool surveys() const { return !plan_.entropy->format && run_formats_.empty(); }
+  Result<void> choose_run_formats();
+  void note_steps(const PlannedEncoder& encoder);
+  void use_steps(PlannedEncoder::Options& options) const;
   Result<void> encode();
   Result<void> change_structure();
   Result<double> perplexity(const Model& model, double from);
@@ -139,6 +101,11 @@ class Pressing {
   std::vector<MatrixChoices> choices_;
   std::optional<double> aim_;  // predicted loss to reach
   std::optional<Allocation> allocation_;
+  std::optional<OutputImportance> importance_;  // of a plan with entropy; so are these:
+  std::optional<StepSearch> search_;
+  std::map<std::string, Format, std::less<>> run_formats_;
+  std::map<std::string, SteppedMatrix, std::less<>> stepped_;
+  int surveys_ = 0;
   std::size_t done_ = 0;  // matrices
   PressResult result_;
 };
@@ -184,6 +151,12 @@ Result<void> Pressing::gather_text() {
     const auto kept = static_cast<std::ptrdiff_t>(windows) * kContext;
     held_out_.insert(held_out_.end(), text_.ids.begin() + kept, text_.ids.end());
     text_.ids.resize(static_cast<std::size_t>(kept));
+  }
+  if (plan_.entropy) {
+    // All of the text tells how often ids come, not only what is calibrated on.
+    const auto ids = input_.text.empty() ? std::span<const TokenId>(text_.ids) : input_.text;
+    importance_.emplace(input_.held_out.empty() ? ids.first(ids.size() / 4 * 3) : ids,
+                        now_.model->config().vocab);
   }
   result_.calibration = text_.origin + ", " + std::to_string(text_.ids.size()) + " ids";
   return {};
@@ -237,32 +210,44 @@ Result<void> Pressing::find_choices() {
   options.progress = [&](std::string_view tensor) {
     report(0.05 + 0.6 * static_cast<double>(++done_) / static_cast<double>(matrices), tensor);
   };
+  if (importance_) {
+    options.importance = [&](const TensorEntry& tensor, std::span<const float> values) {
+      return importance_->of(tensor, values);
+    };
+  }
   TRY(choices_, measure_sensitivity(now_.checkpoint, *now_.pages, *now_.model, input_.parallel,
                                     text_, options));
   count_fixed();
+  if (plan_.entropy) {
+    const double first = kFirstLossStep * std::exp2(kOctaves * (4 - plan_.entropy->bits));
+    search_.emplace(plan_.entropy->bits, first / static_cast<double>(weights_));
+    return {};
+  }
   aim_ = plan_.most_loss;
   return choose_formats();
 }
 
+tl::unexpected<Error> Pressing::too_small_a_budget() const {
+  std::uint64_t least = fixed_bytes_;
+  for (const MatrixChoices& matrix : choices_) least += matrix.choices.front().bytes;
+  const bool memory = plan_.memory_budget.has_value();
+  const double bits = 8.0 * static_cast<double>(least) / static_cast<double>(weights_);
+  return fail(Errc::kOutOfRoom, "the model does not fit that budget",
+              memory ? "--memory-budget" : "--bits-per-weight",
+              "the smallest that can be met is " +
+                  (memory ? std::to_string(least) + " bytes" : bits_text(bits) + " bits"));
+}
+
 Result<void> Pressing::choose_formats() {
   auto allocated = allocate(choices_, budget());
-  if (!allocated) {
-    std::uint64_t least = fixed_bytes_;
-    for (const MatrixChoices& matrix : choices_) least += matrix.choices.front().bytes;
-    const bool memory = plan_.memory_budget.has_value();
-    const double bits = 8.0 * static_cast<double>(least) / static_cast<double>(weights_);
-    return fail(Errc::kOutOfRoom, "the model does not fit that budget",
-                memory ? "--memory-budget" : "--bits-per-weight",
-                "the smallest that can be met is " +
-                    (memory ? std::to_string(least) + " bytes" : bits_text(bits) + " bits"));
-  }
+  if (!allocated) return too_small_a_budget();
   allocation_ = std::move(*allocated);
   result_.predicted_loss = allocation_->loss;
   return {};
 }
 
-// A loss that turned out larger than it may be is aimed at anew, lower by as much as it was missed;
-// false: it is met, or more bits are not to be had.
+// A loss that turned out larger than it may be is aimed at anew, lower by as much as it was
+// missed; false: it is met, or more bits are not to be had.
 Result<bool> Pressing::aim_lower(int attempt) {
   if (!plan_.most_loss || !result_.measured) return false;
   const double loss =
@@ -275,26 +260,80 @@ Result<bool> Pressing::aim_lower(int attempt) {
   return allocation_->formats != before.formats;
 }
 
+// Bits once coded are what was asked for, or steps are chosen anew. Encodings into a wide format,
+// until one has about these bits, show what narrower ones would cost.
+Result<bool> Pressing::search_steps() {
+  TRY(const std::uint64_t bytes, coded_bytes(*result_.artifact));
+  result_.coded_bits = 8.0 * static_cast<double>(bytes) / static_cast<double>(weights_);
+  if (!surveys()) return search_->take(*result_.coded_bits);
+  const bool far = std::fabs(*result_.coded_bits - plan_.entropy->bits) > kFarFromBits;
+  if (!far || ++surveys_ == kMostSurveys) TRY_VOID(choose_run_formats());
+  TRY_VOID(search_->take(*result_.coded_bits));
+  if (!surveys()) search_->forget();
+  return true;
+}
+
+Result<void> Pressing::choose_run_formats() {
+  std::optional<std::uint64_t> more;
+  if (const Budget most = budget(); most.most_bytes) {
+    std::uint64_t least = 0;
+    for (const MatrixChoices& matrix : choices_) least += matrix.choices.front().bytes;
+    if (least > *most.most_bytes) return too_small_a_budget();
+    more = *most.most_bytes - least;
+  }
+  run_formats_ = skein::choose_run_formats(
+      stepped_, search_->loss_step(), more,
+      plan_.counted() == Counted::kResident ? "emb.weight" : std::string_view());
+  return {};
+}
+
+void Pressing::note_steps(const PlannedEncoder& encoder) {
+  stepped_ = encoder.stepped();
+  result_.predicted_loss = 0;
+  for (TensorReport& tensor : result_.tensors) {
+    const auto stepped = stepped_.find(tensor.name);
+    if (stepped == stepped_.end()) continue;
+    tensor.coded_bytes = stepped->second.coded_bytes;
+    tensor.predicted_loss = tensor.alpha.value_or(0) * stepped->second.squared_error;
+    *result_.predicted_loss += *tensor.predicted_loss;
+  }
+}
+
 std::vector<std::string> Pressing::techniques() const {
   std::vector<std::string> out = plan_.structure_techniques();
   if (!plan_.quantizes) return out;
-  out.push_back(allocation_ ? "mixed" : std::string(name_of(plan_.format)));
+  out.push_back(allocation_ || !run_formats_.empty() ? "mixed"
+                                                     : std::string(name_of(plan_.format)));
   if (plan_.has_feedback()) out.push_back("gptq");
+  if (plan_.entropy) out.emplace_back("entropy");
   if (!plan_.preset.empty()) out.push_back(plan_.preset);
   return out;
 }
 
 std::string Pressing::grid_id() const {
+  if (plan_.entropy) return "uniform-g32-v1";
   const bool simple = !allocation_ && !plan_.has_feedback();
   return (allocation_ ? "mixed" : std::string(name_of(plan_.format))) +
          (!allocation_ && plan_.format == Format::kQ8 ? "-g32-sym-v1" : "-g32-zero-v1") +
          (simple ? "" : "-fitted");
 }
 
+void Pressing::use_steps(PlannedEncoder::Options& options) const {
+  options.formats = run_formats_;
+  options.otherwise = plan_.entropy->format.value_or(Format::kQ6);
+  options.importance = &*importance_;
+  options.steps = {.loss_step = search_->loss_step(),
+                   .exponent = plan_.entropy->exponent,
+                   .price = plan_.entropy->price,
+                   .survey = surveys()};
+  for (const MatrixChoices& matrix : choices_) options.steps->alphas[matrix.name] = matrix.alpha;
+}
+
 Result<void> Pressing::encode() {
   PlannedEncoder::Options options{.otherwise = plan_.format, .damping = plan_.damping};
   if (allocation_) options.formats = allocation_->formats;
   options.feedback = plan_.has_feedback();
+  if (plan_.entropy) use_steps(options);
   options.finished = input_.finished;
   const bool compensates = plan_.low_rank && plan_.low_rank->compensate;
   if (compensates) {
@@ -308,7 +347,7 @@ Result<void> Pressing::encode() {
     report(from + (0.8 - from) * static_cast<double>(++encoded) / total, tensor);
   };
   std::optional<CalibrationPass> pass;
-  if (plan_.quantizes && (plan_.has_feedback() || compensates)) {
+  if (plan_.quantizes && (plan_.has_feedback() || compensates || plan_.entropy)) {
     pass.emplace(*now_.model, input_.parallel, text_);
     TRY_VOID(pass->begin());
   }
@@ -330,6 +369,7 @@ Result<void> Pressing::encode() {
       if (choice.format == tensor.format) tensor.predicted_loss = choice.loss;
     }
   }
+  if (plan_.entropy) note_steps(encoder);
   return {};
 }
 

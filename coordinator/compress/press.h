@@ -28,6 +28,7 @@ struct TensorReport {
   std::optional<double> output_error = {};    // the same of W x over the calibration text
   std::optional<double> alpha = {};           // nats a token for each unit of squared output error
   std::optional<double> predicted_loss = {};  // nats a token
+  std::optional<std::uint64_t> coded_bytes = {};  // once entropy coded
 };
 
 // Perplexity on the held-out ids, windows of 512, as `skein eval` measures it.
@@ -65,6 +66,7 @@ struct PressResult {
   std::map<std::string, double> factored;
   std::string calibration;  // what was calibrated on; "" = nothing
   std::optional<double> predicted_loss;
+  std::optional<double> coded_bits;  // a weight, all tensors, once entropy coded
   std::optional<MeasuredLoss> measured;
   std::optional<SparsityReport> sparsity;
   std::optional<bool> budget_met;  // of a plan with a budget of loss: whether the measured one is
@@ -91,7 +93,7 @@ struct PressInput {
   // The same tensors as pages that are there already, so that running the model takes no memory of
   // its own; nullptr: they are made.
   PageSource* pages = nullptr;
-  FinishedWork* finished = nullptr;  // of this input and plan; nullptr: nothing is kept
+  FinishedWork* finished = nullptr;              // of this input and plan; nullptr: nothing is kept
   std::optional<double> perplexity_before = {};  // where it is known already
   // share of the work done, and what is being done; called now and then on the calling thread.
   std::function<void(double share, std::string_view what)> progress = {};

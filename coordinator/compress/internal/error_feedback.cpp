@@ -3,6 +3,7 @@
 #include <Eigen/Cholesky>
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <numeric>
 
 namespace skein {
@@ -35,22 +36,16 @@ std::vector<std::uint32_t> order_of(const InputStatistics& statistics, bool neur
 
 }  // namespace
 
-// What a format stores: codes and a head for each group, row-major as stored.
-struct ErrorFeedback::Codes {
-  std::vector<std::uint8_t> codes;
-  std::vector<std::uint16_t> heads;
-};
-
 // Inputs [at, at + kGroup) in order, for some outputs.
 struct ErrorFeedback::Turn {
   const StoredValues& matrix;
-  Format format;
+  const GroupRounding& rounding;
   std::uint32_t at;
   std::uint32_t first_output;
   const Grid& weights;  // (kGroup, outputs)
   Grid& targets;        // (kGroup, outputs)
   Grid& errors;         // (inputs so far, outputs)
-  Codes& codes;
+  GroupCodes& codes;
 };
 
 Result<ErrorFeedback> ErrorFeedback::prepare(const InputStatistics& statistics, bool neuron_major,
@@ -88,18 +83,46 @@ Result<ErrorFeedback> ErrorFeedback::prepare(const InputStatistics& statistics, 
               "give more calibration text, or set quantize.method=nearest");
 }
 
-void ErrorFeedback::encode(const StoredValues& matrix, Format format, Parallel& parallel,
-                           MutableByteView out) const {
+ErrorFeedback ErrorFeedback::unrelated(std::span<const float> energies) {
+  CHECK(!energies.empty());
+  ErrorFeedback out;
+  out.order_.resize(energies.size());
+  std::iota(out.order_.begin(), out.order_.end(), 0U);
+  out.energy_ = Eigen::Map<const Eigen::VectorXf>(energies.data(),
+                                                  static_cast<Eigen::Index>(energies.size()));
+  return out;
+}
+
+std::vector<float> ErrorFeedback::energies() const {
+  std::vector<float> out(order_.size());
+  for (std::size_t k = 0; k < order_.size(); ++k) {
+    out[order_[k]] = energy_[static_cast<Eigen::Index>(k)];
+  }
+  return out;
+}
+
+GroupCodes ErrorFeedback::round(const StoredValues& matrix, const GroupRounding& rounding,
+                                Parallel& parallel) const {
   CHECK(matrix.inputs() == order_.size() && matrix.cols % kGroup == 0);
-  Codes codes;
+  GroupCodes codes;
   codes.codes.resize(matrix.values.size());
   codes.heads.resize(matrix.values.size() / kGroup);
   const std::uint32_t tasks = (matrix.outputs() + kOutputsAtOnce - 1) / kOutputsAtOnce;
   parallel.for_each(tasks, [&](std::size_t task) {
     const auto first = static_cast<std::uint32_t>(task) * kOutputsAtOnce;
-    encode_outputs(matrix, format, first, std::min(kOutputsAtOnce, matrix.outputs() - first),
-                   codes);
+    round_outputs(matrix, rounding, first, std::min(kOutputsAtOnce, matrix.outputs() - first),
+                  codes);
   });
+  return codes;
+}
+
+void ErrorFeedback::encode(const StoredValues& matrix, Format format, Parallel& parallel,
+                           MutableByteView out) const {
+  place(round(matrix, FittedRounding(format), parallel), matrix, format, out);
+}
+
+void place(const GroupCodes& codes, const StoredValues& matrix, Format format,
+           MutableByteView out) {
   if (format != Format::kQ8) {
     place_packed(format, matrix.layout, matrix.rows, matrix.cols, codes.codes, codes.heads, out);
     return;
@@ -111,8 +134,9 @@ void ErrorFeedback::encode(const StoredValues& matrix, Format format, Parallel& 
   place_q8(matrix.layout, matrix.rows, matrix.cols, signed_codes, codes.heads, out);
 }
 
-void ErrorFeedback::encode_outputs(const StoredValues& matrix, Format format, std::uint32_t first,
-                                   std::uint32_t count, Codes& codes) const {
+void ErrorFeedback::round_outputs(const StoredValues& matrix, const GroupRounding& rounding,
+                                  std::uint32_t first, std::uint32_t count,
+                                  GroupCodes& codes) const {
   Grid errors(matrix.inputs(), count);
   Grid weights(kGroup, count);
   Grid targets(kGroup, count);
@@ -126,10 +150,10 @@ void ErrorFeedback::encode_outputs(const StoredValues& matrix, Format format, st
       }
     }
     targets = weights;
-    if (at > 0) {
+    if (at > 0 && related()) {
       targets.noalias() += coupling_.block(0, at, at, kGroup).transpose() * errors.topRows(at);
     }
-    const Turn turn{matrix, format, at, first, weights, targets, errors, codes};
+    const Turn turn{matrix, rounding, at, first, weights, targets, errors, codes};
     matrix.neuron_major ? round_rows(turn) : round_groups(turn);
   }
 }
@@ -149,15 +173,16 @@ void ErrorFeedback::round_groups(const Turn& turn) const {
     for (std::uint32_t i = 0; i < kGroup; ++i) {
       in_place[order_[turn.at + i] % kGroup] = turn.targets(i, o);
     }
-    const GroupGrid grid = fit_grid(turn.format, in_place, importance);
+    const GroupGrid grid = turn.rounding.grid(row, group, in_place, importance);
     turn.codes.heads[start / kGroup] = grid.head;
     for (std::uint32_t i = 0; i < kGroup; ++i) {
       const std::uint32_t k = turn.at + i;
       float target = turn.targets(i, o);
-      for (std::uint32_t j = 0; j < i; ++j) {
+      for (std::uint32_t j = 0; j < i && related(); ++j) {
         target += coupling_(turn.at + j, k) * turn.errors(turn.at + j, o);
       }
-      const unsigned code = grid.code_of(target);
+      const unsigned code =
+          turn.rounding.code(row, group, grid, target, importance[order_[k] % kGroup]);
       turn.codes.codes[start + order_[k] % kGroup] = static_cast<std::uint8_t>(code);
       turn.errors(k, o) = turn.weights(i, o) - grid.weight_of(code);
     }
@@ -174,17 +199,17 @@ void ErrorFeedback::round_rows(const Turn& turn) const {
   for (std::uint32_t i = 0; i < kGroup; ++i) {
     const std::uint32_t k = turn.at + i;
     auto target = turn.targets.row(i);
-    for (std::uint32_t j = 0; j < i; ++j) {
+    for (std::uint32_t j = 0; j < i && related(); ++j) {
       target += coupling_(turn.at + j, k) * turn.errors.row(turn.at + j);
     }
     for (Eigen::Index o = 0; o < target.cols(); o += kGroup) {
       const std::span<const float> group(&target[o], kGroup);
-      const GroupGrid grid = fit_grid(turn.format, group, kAlike);
-      const std::size_t start = std::size_t{order_[k]} * turn.matrix.cols + turn.first_output +
-                                static_cast<std::size_t>(o);
+      const std::size_t output = turn.first_output + static_cast<std::size_t>(o);
+      const GroupGrid grid = turn.rounding.grid(order_[k], output / kGroup, group, kAlike);
+      const std::size_t start = std::size_t{order_[k]} * turn.matrix.cols + output;
       turn.codes.heads[start / kGroup] = grid.head;
       for (std::uint32_t c = 0; c < kGroup; ++c) {
-        const unsigned code = grid.code_of(group[c]);
+        const unsigned code = turn.rounding.code(order_[k], output / kGroup, grid, group[c], 1);
         turn.codes.codes[start + c] = static_cast<std::uint8_t>(code);
         turn.errors(k, o + c) = turn.weights(i, o + c) - grid.weight_of(code);
       }
@@ -210,8 +235,15 @@ double ErrorFeedback::power(const StoredValues& matrix, std::span<const float> a
             a[at] - (b.empty() ? 0.0F : b[at]);
       }
     }
+    for (std::size_t o = 0; o < count && !matrix.importance.empty(); ++o) {
+      some.col(static_cast<Eigen::Index>(o)) *= std::sqrt(matrix.importance[first + o]);
+    }
     Grid left(inputs, static_cast<Eigen::Index>(count));
-    left.noalias() = coupling_.transpose().triangularView<Eigen::UnitLower>() * some;
+    if (related()) {
+      left.noalias() = coupling_.transpose().triangularView<Eigen::UnitLower>() * some;
+    } else {
+      left = some;
+    }
     const auto squares = left.rowwise().squaredNorm().cast<double>();
     parts[task] = squares.dot(energy_.cast<double>());
   });

@@ -7,34 +7,68 @@ bool is_neuron_major(const TensorEntry& tensor) {
   return tensor.transposed && tensor.layout == Layout::kRows;
 }
 
+// The mean square of each input, a share of their mean added.
+std::vector<float> damped_squares(const InputStatistics& statistics, double damping) {
+  std::vector<float> squares(statistics.width());
+  double mean = 0;
+  for (std::uint32_t i = 0; i < statistics.width(); ++i) {
+    squares[i] = statistics.gram(i, i) / static_cast<float>(statistics.rows);
+    mean += static_cast<double>(squares[i]) / statistics.width();
+  }
+  for (float& square : squares) square += static_cast<float>(damping * (mean > 0 ? mean : 1));
+  return squares;
+}
+
 }  // namespace
 
 Result<MatrixRounding> MatrixRounding::prepare(const TensorEntry& tensor,
                                                std::span<const float> values,
-                                               const InputStatistics* statistics, double damping,
+                                               const MatrixKnowledge& knowledge,
                                                Parallel& parallel) {
   const StoredValues matrix{.layout = tensor.layout,
                             .rows = tensor.rows,
                             .cols = tensor.cols,
                             .neuron_major = is_neuron_major(tensor),
-                            .values = values};
+                            .values = values,
+                            .importance = knowledge.importance};
   MatrixRounding out(matrix, parallel);
+  const InputStatistics* const statistics = knowledge.statistics;
+  CHECK(statistics == nullptr || statistics->width() == matrix.inputs());
   const bool whole = tensor.cols % kGroup == 0 && matrix.inputs() % kGroup == 0;
-  if (statistics == nullptr || !whole) return out;
-  CHECK(statistics->width() == matrix.inputs());
-  auto feedback = ErrorFeedback::prepare(*statistics, matrix.neuron_major, damping);
-  if (!feedback) {
-    feedback.error().where = tensor.name;
-    return tl::unexpected(std::move(feedback.error()));
+  if (statistics != nullptr && whole && knowledge.feedback) {
+    auto feedback = ErrorFeedback::prepare(*statistics, matrix.neuron_major, knowledge.damping);
+    if (!feedback) {
+      feedback.error().where = tensor.name;
+      return tl::unexpected(std::move(feedback.error()));
+    }
+    out.feedback_ = std::move(*feedback);
+    out.has_feedback_ = true;
+  } else if (whole) {
+    out.feedback_ = ErrorFeedback::unrelated(statistics == nullptr
+                                                 ? std::vector<float>(matrix.inputs(), 1.0F)
+                                                 : damped_squares(*statistics, knowledge.damping));
+  } else {
+    return out;
   }
-  out.feedback_ = std::move(*feedback);
   out.power_ = out.feedback_->power(matrix, values, {}, parallel);
   return out;
 }
 
 void MatrixRounding::encode(Format format, MutableByteView out) const {
-  if (feedback_) return feedback_->encode(matrix_, format, parallel_, out);
+  if (has_feedback_) return feedback_->encode(matrix_, format, parallel_, out);
   skein::encode(format, matrix_.layout, matrix_.rows, matrix_.cols, matrix_.values, out);
+}
+
+UniformRounding MatrixRounding::uniform(Format format, const UniformRule& rule) const {
+  CHECK(takes_steps());
+  UniformRule own = rule;
+  own.scale *= power_ > 0 ? power_ : 1;
+  return UniformRounding::prepare(matrix_, format, feedback_->energies(), own);
+}
+
+void MatrixRounding::encode_uniform(Format format, const UniformRule& rule,
+                                    MutableByteView out) const {
+  place(feedback_->round(matrix_, uniform(format, rule), parallel_), matrix_, format, out);
 }
 
 double MatrixRounding::squared_error(Format format, ByteView stored) const {

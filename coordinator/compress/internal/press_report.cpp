@@ -25,6 +25,11 @@ json::object describe(const TensorReport& tensor) {
                    {"relative_error", tensor.relative_error}};
   if (tensor.output_error) out["output_error"] = *tensor.output_error;
   if (tensor.alpha) out["alpha"] = *tensor.alpha;
+  if (tensor.coded_bytes) {
+    out["coded_bytes"] = *tensor.coded_bytes;
+    out["coded_bits_per_weight"] =
+        8.0 * static_cast<double>(*tensor.coded_bytes) / static_cast<double>(tensor.weights);
+  }
   if (tensor.predicted_loss) out["predicted_loss"] = *tensor.predicted_loss;
   return out;
 }
@@ -161,6 +166,7 @@ json::object describe(const PressResult& pressed, const Written& written) {
   if (!pressed.calibration.empty()) out["calibration"] = pressed.calibration;
   describe_techniques(pressed, out);
   if (pressed.predicted_loss) out["predicted_loss"] = *pressed.predicted_loss;
+  if (pressed.coded_bits) out["coded_bits_per_weight"] = *pressed.coded_bits;
   if (pressed.measured) {
     out["held_out"] = json::object{{"tokens", pressed.measured->ids},
                                    {"perplexity_before", pressed.measured->perplexity_before},
@@ -182,6 +188,7 @@ std::string summary_of(const PressResult& pressed) {
     out << std::fixed << std::setprecision(3) << bits_per_weight(pressed) << " bits a weight"
         << (formats.empty() ? "" : ":");
     for (const auto& [format, count] : formats) out << " " << count << " " << format;
+    if (pressed.coded_bits) out << "; " << *pressed.coded_bits << " once coded";
     out << "; calibrated on " << pressed.calibration << "\n";
   }
   for (const TechniqueReport& technique : pressed.techniques) {

@@ -105,9 +105,14 @@ class Probe {
       const std::function<Result<Activation>(const Model&)>& input) const {
     TRY(const TensorEntry entry, stored_form(tensor));
     TRY(const std::vector<float> values, stored_values(tensor));
+    std::vector<float> importance;
+    if (options_.importance) importance = options_.importance(entry, values);
     TRY(const MatrixRounding rounding,
-        MatrixRounding::prepare(entry, values, options_.feedback ? statistics : nullptr,
-                                options_.damping, parallel_));
+        MatrixRounding::prepare(entry, values,
+                                {.statistics = options_.feedback ? statistics : nullptr,
+                                 .importance = importance,
+                                 .damping = options_.damping},
+                                parallel_));
     MatrixChoices out{.name = tensor.name, .alpha = 0, .choices = {}};
     for (const Format format : kCandidates) {
       TensorEntry rounded = entry;

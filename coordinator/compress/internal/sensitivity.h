@@ -18,6 +18,9 @@ struct SensitivityOptions {
   std::uint32_t ids = 4096;  // of the text: its first windows
   bool feedback = true;      // error feedback, or rounding to nearest
   double damping = 0.01;
+  // Of a matrix's outputs (MatrixKnowledge); none: all alike.
+  std::function<std::vector<float>(const TensorEntry&, std::span<const float> values)> importance =
+      {};
   FinishedWork* finished = nullptr;
   std::function<void(std::string_view tensor)> progress = {};  // after each matrix
 };

@@ -64,6 +64,27 @@ Result<void> set_sensitivity_ids(PressSettings& settings, std::string_view value
   return set_ids(settings.sensitivity_ids, value, "sensitivity.ids");
 }
 
+Result<void> set_between(std::optional<double>& to, std::string_view value,
+                         std::string_view setting, double least, double most) {
+  to = number_of<double>(value);
+  if (to && *to >= least && *to <= most) return {};
+  std::string range =
+      std::to_string(least).substr(0, 3) + " to " + std::to_string(most).substr(0, 3);
+  return not_a("a number that it can be", value, setting, "use " + range);
+}
+
+Result<void> set_entropy_bits(PressSettings& settings, std::string_view value) {
+  return set_between(settings.entropy_bits, value, "entropy.bits", 1, 8);
+}
+
+Result<void> set_entropy_price(PressSettings& settings, std::string_view value) {
+  return set_between(settings.entropy_price, value, "entropy.lambda", 0, 1);
+}
+
+Result<void> set_entropy_exponent(PressSettings& settings, std::string_view value) {
+  return set_between(settings.entropy_exponent, value, "entropy.exponent", 0, 1.5);
+}
+
 Result<void> set_pages(PressSettings& settings, std::string_view value) {
   if (value == "coded") settings.coded_pages = true;
   if (value == "plain") settings.coded_pages = false;
@@ -113,6 +134,9 @@ constexpr std::array kKnown = {Known{"quantize.format", set_format},
                                Known{"quantize.damping", set_damping},
                                Known{"calibration.ids", set_calibration_ids},
                                Known{"sensitivity.ids", set_sensitivity_ids},
+                               Known{"entropy.bits", set_entropy_bits},
+                               Known{"entropy.lambda", set_entropy_price},
+                               Known{"entropy.exponent", set_entropy_exponent},
                                Known{"entropy.pages", set_pages},
                                Known{"sparsity.cett", set_cett},
                                Known{"sparsity.order", set_order},

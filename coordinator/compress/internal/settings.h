@@ -26,6 +26,9 @@ struct PressSettings {
   std::optional<bool> coded_pages;                    // entropy.pages: coded or plain
   std::optional<std::uint32_t> calibration_ids;       // calibration.ids
   std::optional<std::uint32_t> sensitivity_ids;       // sensitivity.ids
+  std::optional<double> entropy_bits;                 // entropy.bits, 1 to 8
+  std::optional<double> entropy_price;                // entropy.lambda, 0 to 1
+  std::optional<double> entropy_exponent;             // entropy.exponent, 0 to 1.5
   StructureSettings structure;                        // prune.*, lowrank.*
   SparsitySettings sparsity;                          // sparsity.*
 };

@@ -47,6 +47,48 @@ TEST(CompressionPlan, PresetsAreBudgetsOfLossAndBits) {
   EXPECT_EQ(near.bits_per_weight, 6.6);
 }
 
+TEST(CompressionPlan, EntropyAimsAtBitsOnceCoded) {
+  CompressionRequest request;
+  request.only = {"entropy"};
+  EXPECT_TRUE(made(request).only_pages);
+  request.settings = {"entropy.bits=3.2", "entropy.lambda=0.05", "entropy.exponent=0.5"};
+  request.bits_per_weight = 4.6;
+  const CompressionPlan plan = made(request);
+  EXPECT_EQ(plan.entropy->bits, 3.2);
+  EXPECT_EQ(plan.entropy->price, 0.05);
+  EXPECT_EQ(plan.entropy->exponent, 0.5);
+  EXPECT_TRUE(plan.has_feedback());
+  EXPECT_TRUE(plan.codes_pages);
+  EXPECT_FALSE(plan.only_pages);
+  EXPECT_NE(plan.steps()[3].find("entropy: steps for 3.200 bits"), std::string::npos);
+  EXPECT_FALSE(made({}).entropy);
+}
+
+TEST(CompressionPlan, WhatEntropyCannotGoWithIsRefused) {
+  CompressionRequest request;
+  request.settings = {"entropy.bits=3.6"};
+  const auto refused_at = [](const CompressionRequest& asked) {
+    const auto plan = CompressionPlan::make(asked);
+    EXPECT_FALSE(plan);
+    return plan ? "" : plan.error().where;
+  };
+  CompressionRequest other = request;
+  other.only = {"quantize"};
+  EXPECT_EQ(refused_at(other), "--only");
+  other = request;
+  other.preset = "balanced";
+  EXPECT_EQ(refused_at(other), "--preset");
+  other = request;
+  other.bits_per_weight = 3.5;
+  EXPECT_EQ(refused_at(other), "--bits-per-weight");
+  other.settings = {"entropy.lambda=0.1"};
+  EXPECT_EQ(refused_at(other), "--set entropy");
+  for (const char* const wrong : {"entropy.bits=0.5", "entropy.lambda=2", "entropy.exponent=x"}) {
+    other.settings = {wrong};
+    EXPECT_TRUE(refused_at(other).starts_with("--set entropy.")) << wrong;
+  }
+}
+
 TEST(CompressionPlan, AMemoryBudgetDoesNotCountTheEmbedding) {
   CompressionRequest request;
   request.memory_budget = 1 << 20;

@@ -103,6 +103,31 @@ TEST_F(PlannedPress, ABudgetOfBitsIsKeptAndUsed) {
   }
 }
 
+TEST_F(PlannedPress, BitsOnceCodedAreKeptAndUsed) {
+  double before = 0;
+  for (const char* const bits : {"5.4", "4.6"}) {
+    const PressResult result = pressed(plan({std::string("entropy.bits=") + bits}));
+    ASSERT_TRUE(result.coded_bits);
+    EXPECT_LE(*result.coded_bits, std::stod(bits));
+    EXPECT_GT(*result.coded_bits, std::stod(bits) - 0.05);
+    EXPECT_EQ(result.artifact->manifest().grid_id, "uniform-g32-v1");
+    EXPECT_GT(*result.predicted_loss, before);
+    before = *result.predicted_loss;
+    std::uint64_t weights = 0;
+    for (const TensorReport& tensor : result.tensors) weights += tensor.weights;
+    EXPECT_LT(*result.coded_bits * static_cast<double>(weights),
+              8.0 * static_cast<double>(bytes_of(result)));
+  }
+}
+
+TEST_F(PlannedPress, UniformStepsAreTheSameForAnyThreads) {
+  const CompressionPlan entropy = plan({"entropy.bits=5"});
+  test::ShuffledParallel shuffled;
+  const auto again = press_with(entropy, shuffled);
+  ASSERT_TRUE(again) << to_string(again.error());
+  EXPECT_EQ(digest_of(pressed(entropy)), digest_of(*again));
+}
+
 TEST_F(PlannedPress, ABudgetThatCannotBeMetNamesTheSmallestThatCan) {
   CompressionRequest request;
   request.bits_per_weight = 1;
