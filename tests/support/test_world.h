@@ -9,6 +9,7 @@
 #include "common/env/env.h"
 #include "common/env/network.h"
 #include "tests/support/memory_disk.h"
+#include "tests/support/planted_pressure.h"
 #include "tests/support/run_task.h"
 
 namespace skein::test {
@@ -83,8 +84,9 @@ struct TestWorld {
   CountingRandom random;
   InPlaceCompute compute;
   KeepingLog log;
+  PlantedPressure pressure;
 
-  Env env() { return {loop.get_executor(), clock, network, disk, random, compute, log}; }
+  Env env() { return {loop.get_executor(), clock, network, disk, random, compute, log, pressure}; }
 };
 
 }  // namespace skein::test

@@ -23,7 +23,8 @@ std::map<std::string, Format, std::less<>> choose_run_formats(
     double worth;  // nats for each bit
     std::string_view name;
     Format format;
-    std::uint64_t bits;  // more than q4 has
+    std::uint64_t bits;  // more than without it
+    Format before;
   };
   const double bit = kTradedPrice * loss_step;  // nats
   std::map<std::string, Format, std::less<>> formats;
@@ -34,22 +35,25 @@ std::map<std::string, Format, std::less<>> choose_run_formats(
       const SteppedMatrix::Tried& tried = matrix.formats.at(format);
       return matrix.alpha * tried.squared_error + bit * 8 * static_cast<double>(tried.coded_bytes);
     };
-    for (const auto& [format, more] : {std::pair{Format::kQ5, 1}, {Format::kQ6, 2}}) {
-      const std::uint64_t bits = matrix.weights * static_cast<std::uint64_t>(more);
-      const double worth = (cost(Format::kQ4) - cost(format)) / static_cast<double>(bits);
-      if (worth > kLeastWorth * bit) wishes.push_back({worth, name, format, bits});
+    const double one = static_cast<double>(matrix.weights);
+    const double first = (cost(Format::kQ4) - cost(Format::kQ5)) / one;
+    const double second = (cost(Format::kQ5) - cost(Format::kQ6)) / one;
+    if (second > first) {  // q5 is worth less than both steps at once
+      wishes.push_back({(first + second) / 2, name, Format::kQ6, 2 * matrix.weights, Format::kQ4});
+    } else {
+      wishes.push_back({first, name, Format::kQ5, matrix.weights, Format::kQ4});
+      wishes.push_back({second, name, Format::kQ6, matrix.weights, Format::kQ5});
     }
   }
+  std::erase_if(wishes, [&](const Wish& wish) { return wish.worth <= kLeastWorth * bit; });
   std::ranges::sort(wishes, [](const Wish& a, const Wish& b) {
     return std::tuple(-a.worth, a.name, a.format) < std::tuple(-b.worth, b.name, b.format);
   });
-  // Of both wishes of a matrix the later one is the wider, or it is worth less and left out.
   std::uint64_t left = most_more_bytes ? *most_more_bytes * 8 : ~0ULL;
   for (const Wish& wish : wishes) {
     Format& format = formats.find(wish.name)->second;
-    const std::uint64_t had = format == Format::kQ5 ? wish.bits / 2 : 0;
-    const std::uint64_t more = wish.name == free ? 0 : wish.bits - had;
-    if (format == Format::kQ6 || more > left) continue;
+    const std::uint64_t more = wish.name == free ? 0 : wish.bits;
+    if (format != wish.before || more > left) continue;
     left -= more;
     format = wish.format;
   }

@@ -128,6 +128,31 @@ TEST(UniformRounding, AGroupBeyondTheCodesIsNotCutOff) {
   }
 }
 
+SteppedMatrix surveyed(double q4, double q5, double q6) {
+  SteppedMatrix matrix{.weights = 800, .alpha = 1};
+  matrix.formats = {{Format::kQ4, {400, q4}}, {Format::kQ5, {400, q5}}, {Format::kQ6, {400, q6}}};
+  return matrix;
+}
+
+TEST(RunFormats, WiderOnesGoWhereABitSavesMost) {
+  std::map<std::string, SteppedMatrix, std::less<>> all;
+  all["much"] = surveyed(1e-3, 5e-4, 4.9e-4);
+  all["late"] = surveyed(1e-3, 9.9e-4, 3e-4);  // q5 alone helps little
+  all["some"] = surveyed(1e-3, 9e-4, 9e-4);
+  all["emb.weight"] = surveyed(1e-3, 8e-4, 7e-4);
+  const auto formats = [&](std::optional<std::uint64_t> bytes, std::string_view free) {
+    const auto chosen = choose_run_formats(all, 1e-9, bytes, free);
+    std::string text;
+    for (const auto& [name, format] : chosen) text += std::string(name_of(format)) + " ";
+    return text;  // emb.weight, late, much, some
+  };
+  EXPECT_EQ(formats(0, ""), "q4 q4 q4 q4 ");
+  EXPECT_EQ(formats(100, ""), "q4 q4 q5 q4 ");
+  EXPECT_EQ(formats(300, ""), "q4 q6 q5 q4 ");
+  EXPECT_EQ(formats(300, "emb.weight"), "q6 q6 q5 q4 ");
+  EXPECT_EQ(formats({}, ""), "q6 q6 q6 q5 ");
+}
+
 TEST(StepSearch, FindsTheBitsThatWereAskedFor) {
   for (const double target : {2.7, 3.2, 3.6, 5.0}) {
     StepSearch search(target, 1e-9);
