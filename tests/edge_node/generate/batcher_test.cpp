@@ -121,7 +121,8 @@ class BatcherTest : public testing::Test {
   }
   Env gated_env() {
     const Env env = real_.env();
-    return {env.executor, env.clock, env.network, env.disk, env.random, gate_, env.log};
+    return {env.executor, env.clock, env.network, env.disk,
+            env.random,   gate_,     env.log,     env.pressure};
   }
   void turn_the_loop() { real_.run(real_.env().clock.sleep_for(std::chrono::milliseconds(5))); }
 
