@@ -119,7 +119,7 @@ Result<Chosen> choose_techniques(const CompressionRequest& request, const PressS
     return Chosen{.prune = settings.structure.prunes(),
                   .low_rank = settings.structure.factors(),
                   .sparsity = settings.sparsity.any(),
-                  .entropy = settings.coded_pages.value_or(false)};
+                  .entropy = settings.coded_pages.value_or(settings.entropy_bits.has_value())};
   }
   for (const std::string& technique : request.only) {
     if (std::ranges::find(kTechniques, technique) != std::end(kTechniques)) continue;
@@ -135,7 +135,7 @@ Result<Chosen> choose_techniques(const CompressionRequest& request, const PressS
   };
   const Chosen chosen{.prune = named("prune"),
                       .low_rank = named("lowrank"),
-                      .quantize = named("quantize"),
+                      .quantize = named("quantize") || (named("entropy") && settings.entropy_bits),
                       .sparsity = named("sparsity"),
                       .entropy = named("entropy")};
   TRY_VOID(check_left_out(chosen, request, settings));

@@ -60,14 +60,15 @@ TEST_F(CodedPagesOfFiles, GoWithNothingThatChangesAWeight) {
   expect_refused({"compress", checkpoint_, "-o", out, "--only", "entropy"}, 2, "import");
   expect_refused(
       {"compress", plain_, "-o", out, "--only", "entropy", "--set", "quantize.format=q4"}, 2,
-      "--only quantize,entropy");
+      "add quantize to --only");
   expect_refused({"compress", plain_, "-o", out, "--only", "entropy", "--preset", "balanced"}, 2,
-                 "--only entropy");
+                 "add quantize to --only");
   expect_refused(
       {"compress", plain_, "-o", out, "--only", "quantize", "--set", "entropy.pages=coded"}, 2,
-      "--only quantize,entropy");
+      "add entropy to --only");
   expect_refused({"compress", plain_, "-o", out, "--set", "entropy.pages=small"}, 2, "plain");
-  expect_refused({"compress", plain_, "-o", out, "--only", "magic"}, 2, "quantize, entropy");
+  expect_refused({"compress", plain_, "-o", out, "--only", "magic"}, 2,
+                 "quantize, sparsity, entropy");
   EXPECT_FALSE(bench_.has("x.skein"));
   const std::string told = run({"compress", plain_, "-o", out, "--only", "entropy", "--plan"});
   EXPECT_NE(told.find("every bit kept"), std::string::npos);
