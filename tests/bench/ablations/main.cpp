@@ -7,6 +7,7 @@
 
 #include "common/env/real/internal/thread_pool.h"
 #include "common/model/tokenizer.h"
+#include "kernels/isa/isa.h"
 #include "tests/bench/ablations/ablation.h"
 
 namespace skein::ablations {
@@ -75,6 +76,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "usage: ablations MODEL VOCAB CALIBRATION HELD_OUT [TABLE...]\n");
     return 2;
   }
+  if (const auto isa = select_isa(""); !isa) stop(to_string(isa.error()));
   const Buffer file = read_file(argv[1]);
   const auto checkpoint = read_checkpoint(file, argv[1]);
   if (!checkpoint) stop(to_string(checkpoint.error()));
