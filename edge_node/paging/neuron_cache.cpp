@@ -29,14 +29,14 @@ std::uint32_t tasks_of(std::size_t rows) {
 NeuronCache::NeuronCache(const StoredPages& pages, std::unique_ptr<BlockReads> reads, Clock& clock,
                          PagerCounters& counters, Options options)
     : pages_(pages),
-      reads_(std::move(reads)),
       clock_(clock),
       counters_(counters),
       table_of_(pages.manifest.tensors.size(), kNowhere),
       staging_(options.staging_bytes),
       kept_(std::size_t{options.kept_rows} * options.kept_row_bytes),
       kept_row_bytes_(options.kept_row_bytes),
-      owners_(options.kept_rows) {
+      owners_(options.kept_rows),
+      reads_(std::move(reads)) {
   std::uint32_t most_rows = 0;
   for (const std::uint32_t index : options.tensors) {
     const TensorEntry& tensor = pages.manifest.tensors[index];
@@ -87,7 +87,7 @@ Result<void> NeuronCache::learn_tags(MutableByteView page_buffer, Parallel& para
       const std::uint32_t bytes = pages_.manifest.pages[segment.page].bytes;
       const WholeRange range(pages_.offsets[segment.page], bytes, reads_->alignment());
       CHECK(range.size <= page_buffer.size());
-      if (auto read = read_now(*reads_, range.first, page_buffer.first(range.size)); !read) {
+      if (auto read = read_now(*reads_, range.first, page_buffer.first(range.size), 0); !read) {
         return tl::unexpected<Error>(pages_.of_page(segment.page, std::move(read.error())));
       }
       counters_.bytes_read += range.size;

@@ -9,7 +9,6 @@ namespace skein::paging {
 PageStream::PageStream(const StoredPages& pages, std::unique_ptr<BlockReads> reads, Clock& clock,
                        PagerCounters& counters, Options options)
     : pages_(pages),
-      reads_(std::move(reads)),
       clock_(clock),
       counters_(counters),
       cycle_(std::move(options.cycle)),
@@ -19,7 +18,8 @@ PageStream::PageStream(const StoredPages& pages, std::unique_ptr<BlockReads> rea
       hashers_(options.slots),
       tags_(cycle_.size()),
       has_tag_(cycle_.size()),
-      last_(static_cast<std::uint32_t>(cycle_.size())) {
+      last_(static_cast<std::uint32_t>(cycle_.size())),
+      reads_(std::move(reads)) {
   for (std::size_t i = 0; i < slots_.size(); ++i) {
     slots_[i].memory = memory_.data() + i * slot_bytes_;
   }

@@ -159,7 +159,8 @@ Result<void> Pager::read_run(std::span<const std::uint32_t> pages, Parallel& par
       pages_->offsets[pages.back()] + pages_->manifest.pages[pages.back()].bytes;
   const WholeRange range(first, end - first, lookup_reads_->alignment());
   const AlignedMemory& memory = pinned_.emplace_back(range.size);
-  if (auto read = paging::read_now(*lookup_reads_, range.first, memory.bytes()); !read) {
+  if (auto read = paging::read_now(*lookup_reads_, range.first, memory.bytes(), ++lookups_);
+      !read) {
     return tl::unexpected<Error>(pages_->of_page(pages.front(), std::move(read.error())));
   }
   counters_.bytes_read += range.size;
@@ -207,7 +208,7 @@ Result<void> Pager::read(PageIndex index, std::uint64_t offset, MutableByteView 
   const ByteView page = memory.subspan(range.lead, bytes);
   if (looked_up_ != i) {
     looked_up_ = ~0U;
-    if (auto read = paging::read_now(*lookup_reads_, range.first, memory); !read) {
+    if (auto read = paging::read_now(*lookup_reads_, range.first, memory, ++lookups_); !read) {
       return tl::unexpected<Error>(pages_->of_page(i, std::move(read.error())));
     }
     TRY_VOID(pages_->check(i, page, lookup_hasher_));

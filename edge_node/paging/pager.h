@@ -100,10 +100,11 @@ class Pager final : public PageSource, public PagedTensors {
   Result<void> wanted_;  // what want() came to
 
   std::mutex lookup_;  // what read() works with
-  std::unique_ptr<BlockReads> lookup_reads_;
   std::unique_ptr<paging::AlignedMemory> lookup_page_;
   Sha256 lookup_hasher_;
-  std::uint32_t looked_up_ = ~0U;  // the page in it
+  std::uint64_t lookups_ = 0;
+  std::uint32_t looked_up_ = ~0U;             // the page in it
+  std::unique_ptr<BlockReads> lookup_reads_;  // last: gone before the memory that it writes to
 };
 
 }  // namespace skein

@@ -16,7 +16,8 @@ Error StoredPages::of_page(std::uint32_t page, Error error) const {
   return within("page " + std::to_string(page) + " of " + digest.short_hex(), std::move(error));
 }
 
-Result<void> read_now(BlockReads& reads, std::uint64_t offset, MutableByteView out) {
+Result<void> read_now(BlockReads& reads, std::uint64_t offset, MutableByteView out,
+                      std::uint64_t call) {
   constexpr std::size_t kPiece = std::size_t{256} * 1024;
   constexpr std::size_t kAtOnce = 16;
   std::size_t begun = 0, out_there = 0;
@@ -24,7 +25,7 @@ Result<void> read_now(BlockReads& reads, std::uint64_t offset, MutableByteView o
   while (begun < out.size() || out_there > 0) {
     while (begun < out.size() && out_there < kAtOnce && outcome) {
       const std::size_t bytes = std::min(kPiece, out.size() - begun);
-      const BlockRead one = {offset + begun, out.subspan(begun, bytes), 0};
+      const BlockRead one = {offset + begun, out.subspan(begun, bytes), call};
       outcome = reads.submit(std::span(&one, 1));
       if (!outcome) break;
       begun += bytes;
@@ -37,9 +38,10 @@ Result<void> read_now(BlockReads& reads, std::uint64_t offset, MutableByteView o
       return fail(Errc::kDeadline, "storage did not answer in a minute", {}, "check the device");
     }
     for (std::size_t i = 0; i < taken; ++i) {
+      if (done[i].tag != call) continue;  // left by a call that gave up
+      --out_there;
       if (!done[i].result) outcome = tl::unexpected<Error>(done[i].result.error());
     }
-    out_there -= taken;
     if (!outcome && out_there == 0) break;
   }
   return outcome;

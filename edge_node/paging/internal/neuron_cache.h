@@ -83,7 +83,6 @@ class NeuronCache {
   void age();
 
   const StoredPages& pages_;
-  std::unique_ptr<BlockReads> reads_;
   Clock& clock_;
   PagerCounters& counters_;
   std::vector<Table> tables_;
@@ -108,6 +107,7 @@ class NeuronCache {
   std::uint32_t begun_arrival_ = 0;
   std::vector<Tagger> taggers_;                                 // a task each
   std::vector<std::pair<std::uint32_t, std::uint32_t>> moves_;  // scratch: arrival, place
+  std::unique_ptr<BlockReads> reads_;  // last: gone before the memory that it writes to
 };
 
 }  // namespace skein::paging

@@ -59,7 +59,6 @@ class PageStream {
   Result<void> verify(std::uint32_t count, Parallel& parallel);
 
   const StoredPages& pages_;
-  std::unique_ptr<BlockReads> reads_;
   Clock& clock_;
   PagerCounters& counters_;
   std::vector<std::uint32_t> cycle_;
@@ -75,6 +74,7 @@ class PageStream {
   std::uint32_t first_ = 0, last_ = 0;
   std::vector<BlockRead> wanted_;         // scratch
   std::vector<std::uint32_t> unchecked_;  // scratch
+  std::unique_ptr<BlockReads> reads_;     // last: gone before the memory that it writes to
 };
 
 }  // namespace skein::paging

@@ -35,7 +35,9 @@ struct WholeRange {
 
 inline constexpr std::chrono::seconds kReadDeadline{60};
 
-// Reads, in as large pieces as `most` allows, and waits. Errors as BlockReads'; kDeadline.
-Result<void> read_now(BlockReads& reads, std::uint64_t offset, MutableByteView out);
+// Reads and waits. Errors as BlockReads'; kDeadline, after which reads may still be out: the next
+// `call` of the same `reads` needs another number, and leaves theirs alone.
+Result<void> read_now(BlockReads& reads, std::uint64_t offset, MutableByteView out,
+                      std::uint64_t call);
 
 }  // namespace skein::paging

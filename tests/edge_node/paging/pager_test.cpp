@@ -149,6 +149,21 @@ TEST(Pager, AFailingDeviceEndsThePassNamedAndChangesNoState) {
   }
 }
 
+// Freed memory of this size goes back to the system: writing to it does not go unnoticed.
+TEST(Pager, ItsMemoryOutlivesReadsThatAreStillOut) {
+  Given given(Format::kQ8, 0, Architecture::kRwkv7, true);
+  ResidencyPlan plan = given.paged.plan(0);
+  plan.slot_bytes = std::uint32_t{1} << 26;
+  plan.staging_bytes = std::uint64_t{1} << 27;
+  for (int again = 0; again < 3; ++again) {
+    ASSERT_TRUE(given.paged.open(plan, given.alone));
+    given.runner.emplace(*given.paged.model, given.alone);
+    given.state = given.paged.model->initial_state();
+    ASSERT_TRUE(given.step(3));
+    given.runner.reset();
+  }
+}
+
 TEST(Pager, KeptRowsAreNotReadAgain) {
   Given given(Format::kQ8, 0.9);
   const RwkvState fresh = given.state;

@@ -19,6 +19,11 @@ struct StillFile {
 class StillReads final : public BlockReads {
  public:
   explicit StillReads(const StillFile& file) : file_(file) { waiting_.reserve(kMostQueued); }
+  ~StillReads() override {  // as a device does, which cannot be called back
+    for (const BlockRead& read : waiting_) (void)take(read);
+  }
+  StillReads(const StillReads&) = delete;
+  StillReads& operator=(const StillReads&) = delete;
   std::uint64_t size() const override { return file_.bytes.size(); }
   std::uint32_t alignment() const override { return 512; }
   std::string_view kind() const override { return "still"; }
