@@ -300,6 +300,10 @@ std::vector<std::string> CompressionPlan::steps() const {
   if (sparsity.order) steps.emplace_back("sparsity: neurons in a new order, hot ones first");
   if (prune) steps.push_back(prune_text(*prune));
   if (low_rank && !low_rank->compensate) steps.push_back(low_rank_text(*low_rank));
+  if (scales > 0) {
+    steps.push_back("scales: channels by their rms to the power " + text_of(scales, 2) +
+                    ", in powers of two");
+  }
   if (entropy) {
     steps.push_back("sensitivity: each matrix alone at q4, over " +
                     std::to_string(sensitivity_ids) + " ids");
@@ -364,6 +368,7 @@ Result<CompressionPlan> CompressionPlan::make(const CompressionRequest& request)
                                                     : Rounding::kNearest);
   plan.format = settings.format.value_or(plan.format);
   plan.damping = settings.damping.value_or(plan.damping);
+  plan.scales = settings.scales.value_or(plan.scales);
   plan.calibration_ids = settings.calibration_ids.value_or(plan.calibration_ids);
   plan.sensitivity_ids =
       std::min(settings.sensitivity_ids.value_or(plan.sensitivity_ids), plan.calibration_ids);

@@ -59,6 +59,7 @@ struct CompressionPlan {
   Rounding rounding = Rounding::kNearest;
   Format format = Format::kQ8;  // of every matrix, unless the sensitivities choose
   double damping = 0.01;        // of error feedback
+  double scales = 0;            // exponent of activation-aware channel scales; 0: none
 
   std::optional<EntropyPlan> entropy;
 
@@ -81,7 +82,7 @@ struct CompressionPlan {
   bool allocates() const { return bits_per_weight || memory_budget || most_loss || entropy; }
   bool has_feedback() const { return quantizes && rounding == Rounding::kErrorFeedback; }
   bool restructures() const { return prune || low_rank; }
-  bool calibrates() const { return allocates() || has_feedback() || restructures(); }
+  bool calibrates() const { return allocates() || has_feedback() || restructures() || scales > 0; }
   // The embedding is free under a budget of memory.
   Counted counted() const { return memory_budget ? Counted::kResident : Counted::kAll; }
 

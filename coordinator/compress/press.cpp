@@ -48,7 +48,7 @@ class Pressing {
       TRY_VOID(gather_text());
       TRY_VOID(measure_before());
     }
-    if (plan_.restructures()) TRY_VOID(change_structure());
+    if (plan_.restructures() || plan_.scales > 0) TRY_VOID(change_structure());
     if (plan_.allocates()) TRY_VOID(find_choices());
     for (int attempt = 0;; ++attempt) {
       TRY_VOID(encode());
@@ -305,6 +305,7 @@ std::vector<std::string> Pressing::techniques() const {
   out.push_back(allocation_ || !run_formats_.empty() ? "mixed"
                                                      : std::string(name_of(plan_.format)));
   if (plan_.has_feedback()) out.push_back("gptq");
+  if (plan_.scales > 0) out.emplace_back("scales");
   if (plan_.entropy) out.emplace_back("entropy");
   if (!plan_.preset.empty()) out.push_back(plan_.preset);
   return out;

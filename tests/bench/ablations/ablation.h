@@ -59,6 +59,7 @@ struct Table {
   void (*print)(const Bench& bench);
 };
 void activation_sparsity(const Bench& bench);
+void channel_scales(const Bench& bench);
 void double_compression(const Bench& bench);
 void lorap(const Bench& bench);
 void numerical_pruning(const Bench& bench);

@@ -15,6 +15,7 @@ namespace {
 
 constexpr Table kTables[] = {{"lorap", lorap},
                              {"activation_sparsity", activation_sparsity},
+                             {"channel_scales", channel_scales},
                              {"double_compression", double_compression},
                              {"numerical_pruning", numerical_pruning},
                              {"rwkv_lite", rwkv_lite},
@@ -44,10 +45,12 @@ Pressed Bench::press(const std::vector<std::string>& settings,
                      const std::vector<std::string>& only) const {
   CompressionRequest request;
   request.settings = settings;
+  request.settings.emplace_back("calibration.ids=8192");
   request.only = only;
   request.calibration = "calibration";
   auto plan = CompressionPlan::make(request);
   if (!plan) {  // rounding to the nearest alone reads no text
+    request.settings.pop_back();
     request.calibration = "";
     plan = CompressionPlan::make(request);
   }
