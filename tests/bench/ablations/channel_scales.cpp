@@ -8,11 +8,7 @@ void channel_scales(const Bench& bench) {
   const std::string q4 = "quantize.format=q4";
   bench.print({.title = "AWQ: q4, channels scaled by their rms to a power",
                .corner = "exponent",
-               .rows = {{"0", {}},
-                        {"0.25", {"quantize.scales=0.25"}},
-                        {"0.5", {"quantize.scales=0.5"}},
-                        {"0.75", {"quantize.scales=0.75"}},
-                        {"1", {"quantize.scales=1"}}},
+               .rows = {{"0", {}}, {"0.5", {"quantize.scales=0.5"}}, {"1", {"quantize.scales=1"}}},
                .columns = {{"nearest", {q4, "quantize.method=nearest"}},
                            {"error feedback", {q4, "quantize.method=gptq"}}},
                .only = {}});
