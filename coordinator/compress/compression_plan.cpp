@@ -13,16 +13,24 @@ namespace {
 // A preset is what it may cost: perplexity, and bits at which to stop even if that is not reached.
 struct Preset {
   std::string_view name;
-  double perplexity;  // share that it may grow by
-  double bits;        // a weight, at most
+  double perplexity;                      // share that it may grow by
+  double bits;                            // a weight, at most; of what is in memory, if coded
+  std::optional<double> coded_bits = {};  // to begin with
 };
-constexpr Preset kPresets[] = {{"near-lossless", 0.0005, 6.6}, {"balanced", 0.004, 4.6}};
+constexpr Preset kPresets[] = {{"near-lossless", 0.0005, 6.6}, {"balanced", 0.004, 4.6, 3.6}};
+constexpr double kCodedDamping = 0.1;  // of a preset: measured (internal/README.md)
 
 tl::unexpected<Error> contradiction(std::string what, std::string where, std::string remedy) {
   return fail(Errc::kUsage, std::move(what), std::move(where), std::move(remedy));
 }
 
-Result<void> apply_preset(CompressionPlan& plan, const std::string& name) {
+bool is_coded(std::string_view name) {
+  const auto preset = std::ranges::find(kPresets, name, &Preset::name);
+  return preset != std::end(kPresets) && preset->coded_bits;
+}
+
+// Without the technique entropy bits are chosen, and steps follow from them.
+Result<void> apply_preset(CompressionPlan& plan, const std::string& name, bool coded) {
   if (name.empty()) return {};
   const auto preset = std::ranges::find(kPresets, name, &Preset::name);
   if (preset == std::end(kPresets)) {
@@ -33,7 +41,14 @@ Result<void> apply_preset(CompressionPlan& plan, const std::string& name) {
   }
   plan.preset = name;
   plan.most_loss = std::log1p(preset->perplexity);
-  plan.bits_per_weight = preset->bits;
+  if (!coded || !preset->coded_bits) {
+    plan.bits_per_weight = preset->bits;
+    return {};
+  }
+  plan.resident_bits = preset->bits;
+  plan.entropy.emplace();
+  plan.entropy->bits = *preset->coded_bits;
+  plan.damping = kCodedDamping;
   return {};
 }
 
@@ -116,10 +131,11 @@ Result<void> check_left_out(const Chosen& chosen, const CompressionRequest& requ
 
 Result<Chosen> choose_techniques(const CompressionRequest& request, const PressSettings& settings) {
   if (request.only.empty()) {
+    const bool coded = settings.entropy_bits || is_coded(request.preset);
     return Chosen{.prune = settings.structure.prunes(),
                   .low_rank = settings.structure.factors(),
                   .sparsity = settings.sparsity.any(),
-                  .entropy = settings.coded_pages.value_or(settings.entropy_bits.has_value())};
+                  .entropy = settings.coded_pages.value_or(coded)};
   }
   for (const std::string& technique : request.only) {
     if (std::ranges::find(kTechniques, technique) != std::end(kTechniques)) continue;
@@ -264,6 +280,10 @@ std::string budget_text(const CompressionPlan& plan) {
     text += (text.empty() ? "" : ", ") + std::string("at most ") +
             text_of(*plan.bits_per_weight, 3) + " bits a weight (all tensors)";
   }
+  if (plan.resident_bits) {
+    text += (text.empty() ? "" : ", ") + std::string("at most ") + text_of(*plan.resident_bits, 3) +
+            " bits a weight (all tensors but the embedding)";
+  }
   if (plan.memory_budget) {
     text += "at most " + std::to_string(*plan.memory_budget) +
             " bytes in memory (all tensors but the embedding)";
@@ -307,14 +327,14 @@ std::vector<std::string> CompressionPlan::steps() const {
   if (entropy) {
     steps.push_back("sensitivity: each matrix alone at q4, over " +
                     std::to_string(sensitivity_ids) + " ids");
-    steps.push_back(
-        "formats: " +
-        (entropy->format ? std::string(name_of(*entropy->format)) + " for every matrix"
-                         : "the smallest that spans a matrix's codes") +
-        (bits_per_weight || memory_budget ? "; " + budget_text(*this) + " in memory" : ""));
+    steps.push_back("formats: " +
+                    (entropy->format ? std::string(name_of(*entropy->format)) + " for every matrix"
+                                     : "the smallest that spans a matrix's codes") +
+                    (budget_text(*this).empty() ? "" : "; " + budget_text(*this) + " in memory"));
     steps.push_back("entropy: steps for " + text_of(entropy->bits, 3) +
-                    " bits a weight once coded; lambda " + text_of(entropy->price, 4) +
-                    ", exponent " + text_of(entropy->exponent, 2));
+                    " bits a weight once coded" +
+                    (most_loss ? ", more if that costs too much" : "") + "; lambda " +
+                    text_of(entropy->price, 4) + ", exponent " + text_of(entropy->exponent, 2));
   } else if (allocates()) {
     steps.push_back("sensitivity: each matrix alone at q4, over " +
                     std::to_string(sensitivity_ids) + " ids");
@@ -350,7 +370,7 @@ Result<CompressionPlan> CompressionPlan::make(const CompressionRequest& request)
   plan.quantizes = chosen.quantize;
   if (chosen.prune) plan.prune = settings.structure.prune_plan();
   if (chosen.low_rank) plan.low_rank = settings.structure.low_rank_plan();
-  TRY_VOID(apply_preset(plan, request.preset));
+  TRY_VOID(apply_preset(plan, request.preset, chosen.entropy));
   if (request.bits_per_weight) plan.bits_per_weight = request.bits_per_weight;
   plan.memory_budget = request.memory_budget;
   plan.calibration = request.calibration;

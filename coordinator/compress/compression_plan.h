@@ -65,6 +65,7 @@ struct CompressionPlan {
 
   // Formats chosen by sensitivity, within any of these.
   std::optional<double> bits_per_weight;
+  std::optional<double> resident_bits;  // a weight of all but the embedding
   std::optional<std::uint64_t> memory_budget;
   std::optional<double> most_loss;  // nats a token: ln of the ratio of perplexities
   std::uint32_t sensitivity_ids = 4096;
@@ -84,7 +85,9 @@ struct CompressionPlan {
   bool restructures() const { return prune || low_rank; }
   bool calibrates() const { return allocates() || has_feedback() || restructures() || scales > 0; }
   // The embedding is free under a budget of memory.
-  Counted counted() const { return memory_budget ? Counted::kResident : Counted::kAll; }
+  Counted counted() const {
+    return memory_budget || resident_bits ? Counted::kResident : Counted::kAll;
+  }
 
   // What a manifest says of prune and lowrank: "prune-newton-0.05", "lowrank-whitened-f8".
   std::vector<std::string> structure_techniques() const;
