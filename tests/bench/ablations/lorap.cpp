@@ -13,9 +13,12 @@ void lorap(const Bench& bench) {
                            {"awsvd", {"lowrank.method=awsvd"}},
                            {"whitened", {"lowrank.method=whitened"}}},
                .only = {"lowrank"}});
+  const std::string lorap = "prune.score=lorap";
   bench.print({.title = "LoRAP: neurons gone by its score",
-               .corner = "least important ones kept",
-               .rows = {{"none", {"prune.guard=0"}}, {"1 %", {"prune.guard=0.01"}}},
+               .corner = "least important ones kept, guard",
+               .rows = {{"none, 0", {lorap, "prune.least=0", "prune.guard=0"}},
+                        {"1 %, 0", {lorap, "prune.least=0.01", "prune.guard=0"}},
+                        {"1 %, 0.1", {lorap, "prune.least=0.01"}}},
                .columns = {{"0.1 gone", {"prune.ratio=0.1"}}, {"0.2 gone", {"prune.ratio=0.2"}}},
                .only = {"prune"}});
 }
