@@ -2,10 +2,9 @@
 // in memory, while the budget changes, while slots are exchanged, and while storage rots.
 #include <filesystem>
 
-#include "common/crypto/sha256.h"
 #include "kernels/isa/isa.h"
 #include "tests/edge_node/app/edge_node_world.h"
-#include "tests/support/memory_pages.h"
+#include "tests/edge_node/spoken_pages.h"
 #include "tests/support/planted_pressure.h"
 
 namespace skein {
@@ -14,30 +13,10 @@ namespace {
 namespace json = boost::json;
 using std::chrono_literals::operator""ms;
 using std::chrono_literals::operator""s;
+using test::SpokenPages;
 
 constexpr ModelConfig kShape = {
     .layers = 2, .width = 512, .heads = 8, .head_size = 64, .ffn_width = 2048, .vocab = 300};
-
-// A random model with a vocabulary and with hashes.
-class SpokenPages final : public PageSource {
- public:
-  explicit SpokenPages(std::uint64_t seed) : pages_(test::random_model(Format::kQ8, kShape, seed)) {
-    pages_.add_vocabulary(as_text(test::read_source_file("tests/golden/tiny-vocab.txt")));
-    manifest_ = pages_.manifest();
-    manifest_.name = "spoken";
-    manifest_.version = std::to_string(seed);
-    for (std::uint32_t i = 0; i < manifest_.pages.size(); ++i) {
-      manifest_.pages[i].digest = sha256(*pages_.page(PageIndex(i)));
-    }
-  }
-  const Manifest& manifest() const override { return manifest_; }
-  Result<ByteView> page(PageIndex index) override { return pages_.page(index); }
-  Digest digest() const { return manifest_digest(encode_manifest(manifest_)); }
-
- private:
-  test::MemoryPages pages_;
-  Manifest manifest_;
-};
 
 class EdgeNodeUnderABudget : public test::EdgeNodeWorld {
  protected:
@@ -160,7 +139,7 @@ class EdgeNodeUnderABudget : public test::EdgeNodeWorld {
   test::PlantedPressure gauge_;
   Env pressed_{env_.executor, env_.clock,   env_.network, env_.disk,
                env_.random,   env_.compute, env_.log,     gauge_};
-  SpokenPages first_{1};
+  SpokenPages first_{kShape, 1};
 };
 
 TEST_F(EdgeNodeUnderABudget, SaysTheSmallestThatWorksAndWorksInIt) {
@@ -184,7 +163,7 @@ TEST_F(EdgeNodeUnderABudget, SessionsShareThePagerAndSayWhatTheyWouldSayOfAWhole
 }
 
 TEST_F(EdgeNodeUnderABudget, TakesAnUpdateAndStillAnswers) {
-  SpokenPages second(77);
+  SpokenPages second(kShape, 77);
   const std::vector<std::string> of_first = answers_of_the_whole(first_);
   const std::vector<std::string> of_second = answers_of_the_whole(second);
   ASSERT_NE(of_first, of_second);
