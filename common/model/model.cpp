@@ -48,6 +48,36 @@ Result<std::unique_ptr<Tokenizer>> read_tokenizer(PageSource& pages) {
   return Tokenizer::parse(file);
 }
 
+// What was there before goes first: there may be no room for both.
+Result<void> read_tensors(PageSource& pages, ModelWeights& weights) {
+  const ModelConfig& config = weights.config;
+  weights.layers.clear();
+  weights.paged = pages.paged();
+  TensorReader tensors(pages);
+  TRY(weights.embedding,
+      tensors.embedding("emb.weight", {Layout::kRows, config.vocab, config.width}));
+  TRY(weights.ln0, read_norm(tensors, "blocks.0.ln0", config.width));
+  for (std::uint32_t index = 0; index < config.layers; ++index) {
+    TRY(LayerWeights layer, read_layer(tensors, index, config));
+    weights.layers.push_back(std::move(layer));
+  }
+  TRY(weights.ln_out, read_norm(tensors, "ln_out", config.width));
+  TRY(weights.head, tensors.matrix("head.weight", {Layout::kTiles, config.vocab, config.width}));
+  return {};
+}
+
+// Only RWKV-7's states are tuned.
+std::optional<RwkvState> tuned_state(const ModelWeights& weights) {
+  std::optional<RwkvState> state;
+  for (std::uint32_t layer = 0; layer < weights.config.layers; ++layer) {
+    const auto* att = std::get_if<TimeMix7>(&weights.layers[layer].att);
+    if (att == nullptr || att->time_state.empty()) continue;
+    if (!state) state.emplace(weights.config);
+    std::ranges::copy(att->time_state, state->wkv(LayerIndex(layer)).begin());
+  }
+  return state;
+}
+
 }  // namespace
 
 const std::byte* Matrix::row_data(std::uint32_t row) const {
@@ -79,33 +109,18 @@ Result<std::unique_ptr<Model>> Model::open(PageSource& pages) {
   weights.config = config;
   weights.chat_template = pages.manifest().chat_template;
   TRY(weights.tokenizer, read_tokenizer(pages));  // first: what it takes meanwhile is used again
-  weights.paged = pages.paged();
-  TensorReader tensors(pages);
-  TRY(weights.embedding,
-      tensors.embedding("emb.weight", {Layout::kRows, config.vocab, config.width}));
-  TRY(weights.ln0, read_norm(tensors, "blocks.0.ln0", config.width));
-  for (std::uint32_t index = 0; index < config.layers; ++index) {
-    TRY(LayerWeights layer, read_layer(tensors, index, config));
-    weights.layers.push_back(std::move(layer));
-  }
-  TRY(weights.ln_out, read_norm(tensors, "ln_out", config.width));
-  TRY(weights.head, tensors.matrix("head.weight", {Layout::kTiles, config.vocab, config.width}));
+  TRY_VOID(read_tensors(pages, weights));
+  model->tuned_ = tuned_state(weights);
   return model;
 }
+
+Result<void> Model::reread(PageSource& pages) { return read_tensors(pages, *weights_); }
 
 const ModelConfig& Model::config() const { return weights_->config; }
 const Tokenizer* Model::tokenizer() const { return weights_->tokenizer.get(); }
 const std::string& Model::chat_template() const { return weights_->chat_template; }
 const ModelWeights& Model::weights() const { return *weights_; }
 
-RwkvState Model::initial_state() const {
-  RwkvState state(weights_->config);
-  for (std::uint32_t layer = 0; layer < weights_->config.layers; ++layer) {
-    const auto* att = std::get_if<TimeMix7>(&weights_->layers[layer].att);
-    if (att == nullptr) break;  // only RWKV-7's states are tuned
-    std::ranges::copy(att->time_state, state.wkv(LayerIndex(layer)).begin());
-  }
-  return state;
-}
+RwkvState Model::initial_state() const { return tuned_ ? *tuned_ : RwkvState(config()); }
 
 }  // namespace skein

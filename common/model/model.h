@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,10 @@ class Model {
   // Reads the manifest's tensors, checks names and shapes against the architecture. Errors name the
   // tensor. Tokenizer: from the pages when the artifact has one.
   static Result<std::unique_ptr<Model>> open(PageSource& pages);
+  // The same source, whose pages lie elsewhere by now: views into them are made anew. Nobody
+  // computes with the model meanwhile, nor after an error until this has worked; all else about the
+  // model stays where it is and may be asked for by any thread.
+  Result<void> reread(PageSource& pages);
   ~Model();
   Model(const Model&) = delete;
   Model& operator=(const Model&) = delete;
@@ -40,6 +45,7 @@ class Model {
  private:
   Model();
   std::unique_ptr<ModelWeights> weights_;
+  std::optional<RwkvState> tuned_;  // the state to start from, unless it is zero
 };
 
 // What travels between layers, one row a token; also what a split session sends over the wire.

@@ -18,9 +18,10 @@ struct EdgeConfig {
   // [node]
   std::string name = "edge";  // for people
   std::string data_dir = "skein-edge-data";
-  std::string artifact;      // a local .skein to install at start
-  std::string artifact_key;  // PEM file: who must have signed it; "" = not checked
-  unsigned threads = 0;      // for the model; 0 = the physical cores
+  std::string artifact;             // a local .skein to install at start
+  std::string artifact_key;         // PEM file: who must have signed it; "" = not checked
+  unsigned threads = 0;             // for the model; 0 = the physical cores
+  std::uint64_t memory_budget = 0;  // bytes, of the whole process; 0 = as it comes
   // [http]
   std::string listen = "127.0.0.1:7080";
   bool insecure = false;  // listen beyond loopback without TLS

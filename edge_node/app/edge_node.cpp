@@ -5,8 +5,10 @@
 #include "common/crypto/ed25519.h"
 #include "edge_node/app/internal/answer_api.h"
 #include "edge_node/app/internal/boot.h"
+#include "edge_node/app/internal/budget_watch.h"
 #include "edge_node/app/internal/duty.h"
 #include "edge_node/app/internal/http_api.h"
+#include "edge_node/app/internal/memory_plan.h"
 #include "edge_node/update/install.h"
 
 namespace skein {
@@ -36,7 +38,7 @@ class EdgeNode::Parts {
 
   Task<Result<void>> start();
   Task<void> stop();
-  std::string status_json() const;
+  std::string status_json();
 
   Env env;
   EdgeConfig config;
@@ -49,6 +51,7 @@ class EdgeNode::Parts {
   std::unique_ptr<CoordinatorLink> link;
   std::unique_ptr<Updater> updater;
   std::unique_ptr<SplitClient> split;
+  std::unique_ptr<BudgetWatch> watch;  // under a budget
   EdgeMetrics metrics;
   KeptStates states;
   StateApi state_api;
@@ -58,12 +61,14 @@ class EdgeNode::Parts {
   TaskGroup tasks;
 
  private:
+  HostOptions host_options();
+  TryOut try_out();
   Task<Result<void>> make_link();
   void make_updater();
   Task<Result<void>> install();
   Result<void> listen();
   Task<void> slot_switched();
-  void refresh(EdgeMetrics& into) const;
+  void refresh(EdgeMetrics& into);
   Uplink& uplink() {
     if (link) return *link;
     return alone;
@@ -75,13 +80,13 @@ EdgeNode::Parts::Parts(Env e, EdgeConfig c)
       config(std::move(c)),
       store(env.disk, join_path(config.data_dir, "chunks")),
       slots(env.disk, join_path(config.data_dir, "slots")),
-      host(env, store),
+      host(env, store, host_options()),
       learner(env, {.directory = join_path(config.data_dir, "rounds"),
                     .text_path = config.text,
                     .consent = config.consent,
                     .max_update_norm = config.max_update_norm}),
       duty(env, config, host, learner),
-      states(env.clock),
+      states(env.clock, kept_states_limit(config)),
       state_api(env, host, states),
       tasks(env.executor) {}
 
@@ -107,10 +112,29 @@ Task<Result<void>> EdgeNode::Parts::start() {
   if (link) tasks.spawn(link->run());
   tasks.spawn(updater->run());
   tasks.spawn(server->run());
+  if (host.memory() != nullptr) {
+    watch = std::make_unique<BudgetWatch>(env, host);
+    tasks.spawn(watch->run());
+  }
   env.log.info(
       "edge node up",
       {{"name", config.name}, {"http", to_string(server->local())}, {"data", config.data_dir}});
   co_return Result<void>{};
+}
+
+HostOptions EdgeNode::Parts::host_options() {
+  HostOptions options;
+  options.memory = weight_memory_of(config, env.pressure.sample());
+  options.folder = join_path(config.data_dir, "paged");
+  options.fetch_page = [this](PageEntry entry) { return fetch_page(uplink(), std::move(entry)); };
+  return options;
+}
+
+TryOut EdgeNode::Parts::try_out() {
+  if (host.memory() == nullptr) return {};
+  return [this](Digest artifact, std::function<Result<void>(PageSource&)> job, Duration cost) {
+    return host.try_out(artifact, std::move(job), cost);
+  };
 }
 
 Task<Result<void>> EdgeNode::Parts::make_link() {
@@ -145,6 +169,7 @@ void EdgeNode::Parts::make_updater() {
   hooks.heartbeat_soon = [this] {
     if (link) link->heartbeat_soon();
   };
+  hooks.try_out = try_out();
   UpdaterOptions options{join_path(config.data_dir, "updates.json"), config.data_dir};
   updater =
       std::make_unique<Updater>(env, store, slots, uplink(), std::move(hooks), std::move(options));
@@ -152,7 +177,8 @@ void EdgeNode::Parts::make_updater() {
 }
 
 Task<Result<void>> EdgeNode::Parts::install() {
-  InstallOptions options{config.artifact, std::nullopt, join_path(config.data_dir, "installed")};
+  InstallOptions options{config.artifact, std::nullopt, join_path(config.data_dir, "installed"),
+                         try_out()};
   if (!config.artifact_key.empty()) {
     CO_TRY(const Buffer pem, co_await read_file(env.disk, config.artifact_key, kMaxSmallFile));
     CO_TRY(options.key, public_key_from_pem(as_text(pem)));
@@ -164,6 +190,7 @@ Task<Result<void>> EdgeNode::Parts::install() {
 Task<void> EdgeNode::Parts::slot_switched() {
   const Result<void> loaded = co_await host.load(updater->slot()->active);
   if (!loaded) env.log.error("model not loaded", {{"reason", to_string(loaded.error())}});
+  co_await host.sweep();
 }
 
 Result<void> EdgeNode::Parts::listen() {
@@ -192,17 +219,22 @@ Task<void> EdgeNode::Parts::stop() {
   co_await tasks.stop();
 }
 
-void EdgeNode::Parts::refresh(EdgeMetrics& into) const {
+void EdgeNode::Parts::refresh(EdgeMetrics& into) {
   into.set_link(link && link->connected());
   into.set_slot(updater->slot() ? updater->slot()->generation : 0);
   into.take(updater->counters());
   into.take(split->counters());
   into.take(host.passes());
+  if (WeightMemory* memory = host.memory()) {
+    into.take(memory->counters(), host.pages_mended());
+    into.set_memory(memory->budget(), env.pressure.sample().process);
+    if (watch) into.set_resized(watch->shrunk(), watch->grown());
+  }
   into.set_kept(states.count(), states.bytes());
   into.take(learner.status());
 }
 
-std::string EdgeNode::Parts::status_json() const {
+std::string EdgeNode::Parts::status_json() {
   boost::json::object status{{"name", config.name}, {"version", SKEIN_VERSION}};
   status["connected"] = link && link->connected();
   if (link && link->identity()) status["device"] = link->identity()->device.value();
@@ -221,6 +253,9 @@ std::string EdgeNode::Parts::status_json() const {
   status["split"] = {{"sessions", split->counters().sessions},
                      {"steps", split->counters().steps},
                      {"fallbacks", split->counters().fallbacks}};
+  if (const WeightMemory* memory = host.memory()) {
+    status["memory"] = {{"budget", memory->budget()}, {"openings", memory->openings()}};
+  }
   status["answers_running"] = answers->running();
   status["rounds_counted"] = learner.status().rounds_counted;
   return boost::json::serialize(status);

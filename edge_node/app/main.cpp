@@ -1,5 +1,6 @@
 // skein-edge: the device's daemon. Reads its configuration, builds the Env, runs an EdgeNode.
 // SIGTERM drains, SIGINT stops; both, and SIGKILL, leave the data folder consistent.
+#include <malloc.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -69,6 +70,9 @@ Task<void> end(EdgeNode& node, RealEnv& real, bool drain) {
 }
 
 int serve(EdgeConfig config) {
+  // Weights that are given back go back to the system at once, whatever their size.
+  mallopt(M_MMAP_THRESHOLD, 128 * 1024);
+  mallopt(M_TRIM_THRESHOLD, 128 * 1024);
   RealOptions options;
   options.compute_threads = config.threads;
   options.log_level = config.log_level;

@@ -50,6 +50,7 @@ Batcher::Batcher(Env env, const Model& model, std::shared_ptr<PassCounters> coun
   pass_.reserve(kMaxWaiting);
   plan_.reserve(kMaxWaiting);
   feeds_.reserve(kMaxWaiting);
+  steps_.reserve(kMaxWaiting);
   picking_.reserve(kMaxWaiting);
 }
 Batcher::~Batcher() = default;
@@ -82,17 +83,35 @@ Task<void> Batcher::stop() {
   co_await tasks_.stop();
 }
 
-Task<void> Batcher::run(std::shared_ptr<const HostedModel> /*stays*/) {
+Task<void> Batcher::run(std::shared_ptr<const HostedModel> stays) {
   const Running running(*this);
   while (!waiting_.empty()) {
     co_await settle();
     gather();
     if (pass_.empty()) break;
-    std::size_t rows = 0;
-    for (const Share& share : pass_) rows += share.rows;
-    std::function<void()> job = [this] { compute(); };
-    co_await env_.compute.run(std::move(job), forward_cost(model_.config(), rows));
+    co_await pass(*stays);
     finish();
+  }
+}
+
+// After a page that was mended the pass goes on where it stopped, its states as they were then;
+// what cannot be mended ends the sessions that need it.
+Task<void> Batcher::pass(const HostedModel& hosted) {
+  std::size_t rows = 0;
+  for (const Share& share : pass_) rows += share.rows;
+  bool last = !hosted.mend;
+  for (unsigned tries = 1;; ++tries) {
+    std::function<void()> job = [&] { compute(hosted, last); };
+    co_await env_.compute.run(std::move(job), forward_cost(model_.config(), rows));
+    if (outcome_ || last) co_return;
+    last = tries == kMostMends || !is_page_trouble(outcome_.error().code);
+    if (last) continue;
+    if (const auto mended = co_await hosted.mend(); !mended) {
+      env_.log.error("page not mended", {{"reason", to_string(mended.error())}});
+      last = true;
+    } else {
+      co_await env_.clock.sleep_for(kMendPause * tries);
+    }
   }
 }
 
@@ -109,24 +128,32 @@ void Batcher::gather() {
   for (const auto& sequence : waiting_) plan_.push_back({sequence->ids.size() - sequence->done});
   plan_pass(plan_);
   feeds_.clear();
+  steps_.clear();
   picking_.clear();
   for (std::size_t i = 0; i < waiting_.size(); ++i) {
     Sequence& sequence = *waiting_[i];
     const std::uint32_t rows = plan_[i].rows;
     pass_.push_back({waiting_[i], rows, false});
     feeds_.push_back({std::span(sequence.ids).subspan(sequence.done, rows), &sequence.state, {}});
+    steps_.push_back(sequence.state.step);
     if (sequence.picks && rows == plan_[i].tokens) picking_.push_back(i);
   }
 }
 
-// The logits stand one after another, so that the head's product goes straight to them.
-void Batcher::compute() {
-  const std::size_t vocab = model_.config().vocab;
-  if (logits_.size() < picking_.size() * vocab) logits_.resize(picking_.size() * vocab);
-  for (std::size_t place = 0; place < picking_.size(); ++place) {
-    feeds_[picking_[place]].logits = std::span(logits_).subspan(place * vocab, vocab);
+void Batcher::compute(const HostedModel& hosted, bool last) {
+  const auto stay = hosted.enter();
+  if (!stay) {
+    outcome_ = tl::unexpected<Error>(stay.error());
+    for (std::size_t i = 0; last && i < pass_.size(); ++i) give_up(i, stay.error());
+    return;
   }
-  if (!runner_.feed(feeds_)) feed_each();
+  place_logits();
+  outcome_ = runner_.feed(feeds_);
+  if (!outcome_) {
+    pass_over_fed();
+    if (!last) return;
+    feed_each();
+  }
   struct Picks {
     Batcher& batcher;
     void run(std::size_t place) const { batcher.pick(place); }
@@ -134,14 +161,35 @@ void Batcher::compute() {
   run_tasks(env_.compute.parallel(), picking_.size(), picks);
 }
 
+// One after another, so that the head's product goes straight to them.
+void Batcher::place_logits() {
+  const std::size_t vocab = model_.config().vocab;
+  if (logits_.size() < picking_.size() * vocab) logits_.resize(picking_.size() * vocab);
+  for (std::size_t place = 0; place < picking_.size(); ++place) {
+    feeds_[picking_[place]].logits = std::span(logits_).subspan(place * vocab, vocab);
+  }
+}
+
+// A model with little memory takes a pass in several parts, and some were done before the error.
+void Batcher::pass_over_fed() {
+  for (std::size_t i = 0; i < feeds_.size(); ++i) {
+    const Step now = feeds_[i].state->step;
+    feeds_[i].tokens = feeds_[i].tokens.subspan(now.value() - steps_[i].value());
+    steps_[i] = now;
+  }
+}
+
+void Batcher::give_up(std::size_t i, const Error& error) {
+  pass_[i].failed = true;
+  pass_[i].sequence->picked = tl::unexpected<Error>(error);
+}
+
 // A token's row could not be read, and the states are as before: whose it was is told, the others
 // get what they would have got.
 void Batcher::feed_each() {
   for (std::size_t i = 0; i < feeds_.size(); ++i) {
     const Result<void> fed = runner_.feed(std::span(feeds_).subspan(i, 1));
-    if (fed) continue;
-    pass_[i].failed = true;
-    pass_[i].sequence->picked = tl::unexpected<Error>(fed.error());
+    if (!fed) give_up(i, fed.error());
   }
 }
 

@@ -1,8 +1,14 @@
 // ModelHost: the model a device answers with, and its exchange while answers run. Owned by the app;
 // loop thread only (a HostedModel, once made, may be computed with on Compute).
+//
+// Under a budget weights are in memory while their model computes, one model's at a time; they are
+// read from a file that is laid out from the store's pages. A page of it that is wrong is replaced
+// between two passes, from the store or from the coordinator, and the pass is run again.
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,8 +16,12 @@
 #include "common/env/env.h"
 #include "common/model/model.h"
 #include "edge_node/generate/chat.h"
+#include "edge_node/paging/slot_file.h"
+#include "edge_node/paging/weight_memory.h"
 
 namespace skein {
+
+inline constexpr unsigned kMostMends = 16;  // of one pass; then its sessions end
 
 class Batcher;  // internal/batcher.h
 
@@ -32,11 +42,26 @@ struct HostedModel {
   std::unique_ptr<PageSource> pages;  // outlives the model
   std::unique_ptr<Model> model;
   std::shared_ptr<Batcher> batcher;  // runs this model's sessions together
+
+  // Under a budget; else all weights are in memory and these are empty.
+  WeightMemory* memory = nullptr;
+  BudgetedPages* budgeted = nullptr;         // pages
+  std::function<Task<Result<void>>()> mend;  // after a pass that failed at a page
+
+  // In every job on Compute, for as long as it computes with the model.
+  Result<WeightMemory::Stay> enter() const;
+};
+
+struct HostOptions {
+  std::optional<WeightMemory::Options> memory;  // the budget, if there is one
+  std::string folder;                           // for files laid out for paging
+  // A page from elsewhere, when the store's is damaged too; empty: there is nobody to ask.
+  std::function<Task<Result<Buffer>>(PageEntry)> fetch_page;
 };
 
 class ModelHost {
  public:
-  ModelHost(Env env, ChunkStore& store);
+  ModelHost(Env env, ChunkStore& store, HostOptions options = {});
 
   // nullptr until a slot is loaded. Whoever keeps the pointer keeps that model, whatever is loaded
   // next.
@@ -48,13 +73,36 @@ class ModelHost {
   // Artifacts that are current or still computed with.
   std::vector<Digest> in_use();
 
+  // Runs `job` on Compute with a stored artifact's pages, within the budget.
+  Task<Result<void>> try_out(Digest artifact, std::function<Result<void>(PageSource&)> job,
+                             Duration cost);
+  // Files of artifacts that are not in use any more.
+  Task<void> sweep();
+  WeightMemory* memory() { return memory_ ? &*memory_ : nullptr; }  // nullptr: no budget
+  std::uint64_t pages_mended() const { return pages_mended_; }
+
  private:
+  Task<Result<std::shared_ptr<HostedModel>>> open(Digest artifact);
+  Task<Result<std::shared_ptr<HostedModel>>> open_budgeted(Digest artifact);
+  Task<Result<void>> mend(BudgetedPages& pages, Digest artifact);
+  Task<Result<Buffer>> good_page(const PageEntry& entry);
+  Task<Result<void>> lay_out_anew(BudgetedPages& pages, Digest artifact);
+
   Env env_;
   ChunkStore& store_;
+  HostOptions options_;
+  std::optional<WeightMemory> memory_;
+  SlotFiles files_;
+  std::uint64_t pages_mended_ = 0;
   std::shared_ptr<const HostedModel> current_;
   std::vector<std::weak_ptr<const HostedModel>> alive_;
   std::shared_ptr<PassCounters> passes_ = std::make_shared<PassCounters>();
 };
+
+// Whether a pass failed at a page that may be mended or read again.
+inline bool is_page_trouble(Errc code) {
+  return code == Errc::kCorrupt || code == Errc::kInput || code == Errc::kNotFound;
+}
 
 // What the simulator charges for `tokens` through the whole model; a rough figure.
 Duration forward_cost(const ModelConfig& config, std::size_t tokens);

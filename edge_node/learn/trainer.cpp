@@ -107,6 +107,10 @@ Trainer::Trainer(std::unique_ptr<Work> work) : work_(std::move(work)) {}
 Result<std::unique_ptr<Trainer>> Trainer::make(const Model& model, std::vector<TokenId> ids,
                                                const TrainerOptions& options) {
   CHECK(!ids.empty() && options.context >= 1 && options.epochs >= 1);
+  if (model.weights().paged != nullptr) {
+    return fail(Errc::kUnsupported, "training needs the whole model in memory", "memory budget",
+                "give a larger one, or none");
+  }
   TRY(auto weights, internal::dense_weights(model.weights()));
   auto work = std::make_unique<Work>(model, std::move(weights), std::move(ids), options);
   return std::unique_ptr<Trainer>(new Trainer(std::move(work)));

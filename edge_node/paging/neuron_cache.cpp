@@ -272,6 +272,7 @@ Result<void> NeuronCache::finish(Half& half, Parallel& parallel) {
   for (const Arrival& arrival : job.arrivals) {
     if (arrival.data == nullptr) {
       const std::uint32_t page = page_of(table, arrival.row);
+      pages_.note_damage(page);
       return fail(Errc::kCorrupt,
                   "page " + std::to_string(page) + " of " + pages_.digest.short_hex() +
                       " does not match its hash (row " + std::to_string(arrival.row) + ")",

@@ -43,8 +43,9 @@ Result<std::unique_ptr<Pager>> Pager::open(Disk& disk, Clock& clock, Parallel& p
                                            const TagKey& key) {
   CHECK(plan.tensors.size() == artifact.manifest.tensors.size());
   std::unique_ptr<Pager> pager(new Pager(clock, std::move(plan)));
-  pager->pages_ = std::make_unique<StoredPages>(StoredPages{
-      std::move(artifact.manifest), std::move(artifact.offsets), artifact.path, artifact.digest});
+  pager->pages_ = std::make_unique<StoredPages>(
+      StoredPages{std::move(artifact.manifest), std::move(artifact.offsets), artifact.path,
+                  artifact.digest, std::move(artifact.damaged)});
   pager->pinned_at_.resize(pager->manifest().pages.size());
   pager->lay_out_stream();
   TRY_VOID(pager->open_files(disk, key));

@@ -37,8 +37,9 @@ class Pager final : public PageSource, public PagedTensors {
     std::string path;
     Manifest manifest;
     Digest digest;
-    std::vector<std::uint64_t> offsets;  // of its pages
-    std::uint32_t alignment = 1;         // of reads
+    std::vector<std::uint64_t> offsets;       // of its pages
+    std::uint32_t alignment = 1;              // of reads
+    std::shared_ptr<DamagedPages> damaged{};  // told of pages that are wrong; may be nullptr
   };
   // Errors as open_artifact's.
   static Result<Artifact> look_at(Disk& disk, const std::string& path);

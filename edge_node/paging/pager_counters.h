@@ -1,7 +1,11 @@
-// PagerCounters: what paging cost so far. Value.
+// PagerCounters: what paging cost so far. Value. DamagedPages: what it found wrong; any thread.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <mutex>
+#include <utility>
+#include <vector>
 
 #include "common/env/env.h"
 
@@ -18,6 +22,41 @@ struct PagerCounters {
   std::uint64_t guesses_used = 0;  // of those, wanted
   std::uint64_t restarts = 0;      // of the stream, where a pass went elsewhere
   Duration stalled{};              // waiting for storage
+
+  PagerCounters& operator+=(const PagerCounters& more) {
+    static_assert(sizeof(PagerCounters) == 10 * sizeof(std::uint64_t), "add what is new below");
+    hits += more.hits;
+    misses += more.misses;
+    bytes_read += more.bytes_read;
+    value_bytes += more.value_bytes;
+    row_hits += more.row_hits;
+    row_misses += more.row_misses;
+    rows_guessed += more.rows_guessed;
+    guesses_used += more.guesses_used;
+    restarts += more.restarts;
+    stalled += more.stalled;
+    return *this;
+  }
+};
+
+// Pages that did not match their hashes, or could not be read. Shared by who finds and who mends.
+class DamagedPages {
+ public:
+  static constexpr std::size_t kMost = 64;  // then the rest is found by the next pass
+
+  void add(std::uint32_t page) {
+    const std::scoped_lock lock(mutex_);
+    const bool known = std::ranges::find(pages_, page) != pages_.end();
+    if (!known && pages_.size() < kMost) pages_.push_back(page);
+  }
+  std::vector<std::uint32_t> take() {
+    const std::scoped_lock lock(mutex_);
+    return std::exchange(pages_, {});
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::uint32_t> pages_;
 };
 
 }  // namespace skein

@@ -281,6 +281,7 @@ void Planner::finish() {
   plan_.most_rows = account_.most_rows();
   plan_.paged_bytes = plan_.streamed_per_token + plan_.value_bytes;
   plan_.shares = account_.fixed_shares();
+  plan_.left_behind = account_.left_behind();
   const auto add = [&](std::string what, std::uint64_t bytes) {
     if (bytes != 0) plan_.shares.push_back({std::move(what), bytes});
   };

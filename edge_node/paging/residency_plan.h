@@ -58,6 +58,7 @@ struct ResidencyPlan {
   std::uint64_t pinned_bytes = 0;
   std::uint64_t paged_bytes = 0;  // of matrices that are not whole in memory
   std::uint64_t value_bytes = 0;  // of those, neuron-major
+  std::uint64_t left_behind = 0;  // of the shares, what a model keeps whose pager is closed
   std::uint64_t total() const;    // of the shares
   bool pages_anything() const { return paged_bytes != 0; }
 };

@@ -6,6 +6,7 @@ namespace skein::paging {
 
 Result<void> StoredPages::check(std::uint32_t page, ByteView bytes, Sha256& hasher) const {
   if (hasher.of(bytes) == manifest.pages[page].digest) return {};
+  note_damage(page);
   return fail(
       Errc::kCorrupt,
       "page " + std::to_string(page) + " of " + digest.short_hex() + " does not match its hash",
@@ -13,6 +14,7 @@ Result<void> StoredPages::check(std::uint32_t page, ByteView bytes, Sha256& hash
 }
 
 Error StoredPages::of_page(std::uint32_t page, Error error) const {
+  note_damage(page);
   return within("page " + std::to_string(page) + " of " + digest.short_hex(), std::move(error));
 }
 

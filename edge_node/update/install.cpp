@@ -25,6 +25,20 @@ Task<Result<void>> put_missing(ChunkStore& store, ArtifactFile& file) {
   co_return co_await store.sync();
 }
 
+Task<Result<void>> run_canary(Env env, ChunkStore& store, Digest artifact, const TryOut& try_out) {
+  constexpr Duration kCost = std::chrono::milliseconds(100);
+  if (try_out) {
+    std::function<Result<void>(PageSource&)> job =
+        [parallel = &env.compute.parallel()](auto& from) { return try_model(from, *parallel); };
+    co_return co_await try_out(artifact, std::move(job), kCost);
+  }
+  CO_TRY(const auto pages, co_await SlotPages::open(store, artifact));
+  Result<void> passed;
+  std::function<void()> job = [&] { passed = try_model(*pages, env.compute.parallel()); };
+  co_await env.compute.run(std::move(job), kCost);
+  co_return passed;
+}
+
 }  // namespace
 
 Task<Result<std::optional<SlotState>>> install_artifact(Env env, ChunkStore& store, Slots& slots,
@@ -37,11 +51,7 @@ Task<Result<std::optional<SlotState>>> install_artifact(Env env, ChunkStore& sto
     CO_TRY_VOID(file->verify_signature(*options.key));
   }
   CO_TRY_VOID(co_await put_missing(store, *file));
-  CO_TRY(const auto pages, co_await SlotPages::open(store, file->digest()));
-  Result<void> passed;
-  std::function<void()> job = [&] { passed = try_model(*pages, env.compute.parallel()); };
-  co_await env.compute.run(std::move(job), std::chrono::milliseconds(100));
-  CO_TRY_VOID(passed);
+  CO_TRY_VOID(co_await run_canary(env, store, file->digest(), options.try_out));
   CO_TRY(SlotState state, co_await slots.commit(store, file->digest()));
   CO_TRY_VOID(co_await replace_file(env.disk, options.marker_path, as_bytes(digest)));
   env.log.info("artifact installed", {{"file", options.artifact_path},

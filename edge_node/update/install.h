@@ -1,6 +1,7 @@
 // Installing a local .skein file into the slot: for one device without a coordinator. Loop thread.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -10,11 +11,19 @@
 
 namespace skein {
 
+class PageSource;
+
+// Runs a job on Compute with a stored artifact's pages, in the memory there is for weights. `cost`
+// is what a simulator charges. Errc::kCorrupt: a page is damaged, and no longer in the store.
+using TryOut = std::function<Task<Result<void>>(
+    Digest artifact, std::function<Result<void>(PageSource&)> job, Duration cost)>;
+
 struct InstallOptions {
   std::string artifact_path;
   std::optional<PublicKey> key;  // its signature must be by this; nullopt: every page is checked,
                                  // the signature is not
   std::string marker_path;       // remembers what was installed from a file last
+  TryOut try_out{};              // empty: with all its pages in memory
 };
 
 // The new slot; nullopt when this very file was installed before (and a newer update may stand in

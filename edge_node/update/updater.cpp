@@ -4,6 +4,7 @@
 
 #include "edge_node/update/internal/canary.h"
 #include "edge_node/update/internal/journal.h"
+#include "edge_node/update/page_fetch.h"
 
 namespace skein {
 
@@ -219,19 +220,6 @@ Task<Result<void>> Updater::fetch_batch(Batch& batch) {
   co_return Result<void>{};
 }
 
-// The payload becomes the page; it is compared with its hash when it is stored.
-Result<void> Updater::unpack(Batch& batch, const PagePart& part, const PageEntry& entry,
-                             Buffer& payload) {
-  if (part.coded && payload.size() <= coded_bound(entry.bytes)) {
-    if (!batch.coder) batch.coder.emplace();
-    Buffer page(entry.bytes);
-    TRY_VOID(batch.coder->decode(payload, page));
-    payload = std::move(page);
-  }
-  if (payload.size() == entry.bytes) return {};
-  return fail(Errc::kCorrupt, "a page of another size");
-}
-
 Task<Result<void>> Updater::take_page(Batch& batch, Message part, Buffer payload) {
   const auto* header = std::get_if<PagePart>(&part);
   if (header == nullptr) co_return fail(Errc::kCorrupt, "a part that is no page");
@@ -239,7 +227,7 @@ Task<Result<void>> Updater::take_page(Batch& batch, Message part, Buffer payload
   if (wanted == batch.wanted.end()) co_return Result<void>{};  // came already, or never asked for
   const PageEntry& entry = manifest_.pages[wanted->second.value()];
   const std::size_t came = payload.size();
-  if (auto whole = unpack(batch, *header, entry, payload); !whole) {
+  if (auto whole = unpack_page(batch.coder, *header, entry, payload); !whole) {
     whole.error().where = entry.digest.short_hex();
     batch.refused = whole.error();
     co_return whole;
@@ -259,6 +247,7 @@ Task<Result<void>> Updater::take_page(Batch& batch, Message part, Buffer payload
 Task<AnyUpdateEvent> Updater::run_canary(Digest artifact) {
   const auto synced = co_await store_.sync();
   if (!synced) co_return rejected(artifact, "disk", synced.error());
+  if (hooks_.try_out) co_return co_await run_canary_within(artifact);
   const auto pages = co_await SlotPages::open(store_, artifact);
   if (!pages) co_return rejected(artifact, "page", pages.error());
   Result<void> passed;
@@ -271,6 +260,20 @@ Task<AnyUpdateEvent> Updater::run_canary(Digest artifact) {
     if (!removed) env_.log.warn("page not removed", {{"reason", to_string(removed.error())}});
   }
   co_return rejected(artifact, damaged.empty() ? "canary" : "page", passed.error());
+}
+
+Task<AnyUpdateEvent> Updater::run_canary_within(Digest artifact) {
+  std::function<Result<void>(PageSource&)> job = [this](PageSource& pages) {
+    return try_model(pages, env_.compute.parallel());
+  };
+  const auto passed = co_await hooks_.try_out(artifact, std::move(job), canary_cost(manifest_));
+  if (passed) co_return Event::CanaryPassed{artifact};
+  const Errc code = passed.error().code;
+  const char* kind = code == Errc::kCorrupt || code == Errc::kNotFound ? "page"
+                     : code == Errc::kOutOfRoom                        ? "memory"
+                     : is_disk_trouble(code)                           ? "disk"
+                                                                       : "canary";
+  co_return rejected(artifact, kind, passed.error());
 }
 
 Task<AnyUpdateEvent> Updater::switch_slot(Digest artifact) {

@@ -18,13 +18,14 @@
 #include "common/coding/page_coding.h"
 #include "common/env/env.h"
 #include "edge_node/link/uplink.h"
+#include "edge_node/update/install.h"
+#include "edge_node/update/page_fetch.h"
 #include "edge_node/update/update_machine.h"
 
 namespace skein {
 
 inline constexpr std::size_t kPagesPerBatch = 128;  // <= kMaxPagesPerFetch
 inline constexpr std::size_t kMaxWaitingOffers = 64;
-inline constexpr Duration kFetchIdleLimit = std::chrono::seconds(20);  // between two parts
 
 struct UpdaterHooks {
   // Whose signature to accept; nullopt while the device does not know (not enrolled).
@@ -34,6 +35,7 @@ struct UpdaterHooks {
   // Manifests that running answers still compute with: their pages stay.
   std::function<std::vector<Digest>()> in_use;
   std::function<void()> heartbeat_soon;
+  TryOut try_out{};  // empty: with all its pages in memory
 };
 
 struct UpdaterOptions {
@@ -86,10 +88,9 @@ class Updater {
   Task<Result<Manifest>> hold_manifest(Digest artifact);
   Task<AnyUpdateEvent> get_pages(Digest artifact);
   Task<Result<void>> take_page(Batch& batch, Message part, Buffer payload);
-  static Result<void> unpack(Batch& batch, const PagePart& part, const PageEntry& entry,
-                             Buffer& payload);
   Task<Result<void>> fetch_batch(Batch& batch);
   Task<AnyUpdateEvent> run_canary(Digest artifact);
+  Task<AnyUpdateEvent> run_canary_within(Digest artifact);  // a budget
   Task<AnyUpdateEvent> switch_slot(Digest artifact);
   Task<void> sweep();
   Task<void> save_journal();

@@ -100,6 +100,7 @@ Task<void> Fleet::keep_device(std::shared_ptr<Node> node) {
   config.data_dir = "/data";
   config.address = "coordinator:7070";
   config.token = node->token;
+  config.memory_budget = std::uint64_t{scenario_.memory_budget_mib} << 20U;
   config.consent = !node->text.empty();
   if (config.consent) config.text = "/text/log.txt";
   bool goes_on = true;

@@ -25,7 +25,8 @@ const std::map<std::string, Keys, std::less<>>& sections() {
   static const std::map<std::string, Keys, std::less<>> kSections = {
       {"fleet",
        {{"devices", number(&Scenario::devices, 1, kMaxSimulatedDevices)},
-        {"heartbeat_ms", number(&Scenario::heartbeat_ms, 50, 3.6e6)}}},
+        {"heartbeat_ms", number(&Scenario::heartbeat_ms, 50, 3.6e6)},
+        {"memory_budget_mib", number(&Scenario::memory_budget_mib, 0, 1e6)}}},
       {"faults",
        {{"device_crashes_per_minute", number(&Scenario::device_crashes_per_minute, 0, 1000)},
         {"coordinator_crashes_per_minute",

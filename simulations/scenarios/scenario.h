@@ -18,6 +18,7 @@ struct Scenario {
   // [fleet]
   std::uint32_t devices = 50;
   std::uint32_t heartbeat_ms = 2000;
+  std::uint32_t memory_budget_mib = 0;  // of a device's weights and states; 0 = as it comes
   // [faults]: FaultPlan's names (simulations/world/fault_plan.h), and the crashes
   FaultPlan faults;
   double device_crashes_per_minute = 0;  // of a random device

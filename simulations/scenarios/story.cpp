@@ -72,6 +72,7 @@ class Teller {
     count("slot_checks", static_cast<double>(slots_.checks()));
     count("crashes", static_cast<double>(fleet_.crashes()));
     co_await fleet_.stop();
+    if (scenario_.memory_budget_mib > 0) count_block_reads();
     ended_ = true;
   }
   bool ended() const { return ended_; }
@@ -80,6 +81,7 @@ class Teller {
     co_await stage.stop();
     co_await misfortunes_.stop();
     co_await fleet_.stop();
+    if (scenario_.memory_budget_mib > 0) count_block_reads();
     ended_ = true;
   }
   // The chapter, and what it was waiting for.
@@ -93,6 +95,16 @@ class Teller {
   }
   void violate(std::string what) { end_.violations.push_back(std::move(what)); }
   void count(const std::string& name, double by) { end_.metrics[name] += by; }
+  // What devices that read their weights from storage met there.
+  void count_block_reads() {
+    for (std::uint32_t i = 0; i < scenario_.devices; ++i) {
+      const BlockCounters met = world_.block_counters(Fleet::device_name(i));
+      count("block_reads", static_cast<double>(met.reads));
+      count("block_reads_failed", static_cast<double>(met.failed + met.cut_short));
+      count("block_reads_lied", static_cast<double>(met.lied));
+      count("block_reads_stalled", static_cast<double>(met.stalled));
+    }
+  }
   void begin(const std::string& chapter) {
     if (!chapter_.empty()) end_.metrics[chapter_ + "_seconds"] = since(chapter_began_);
     chapter_ = chapter;

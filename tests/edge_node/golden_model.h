@@ -61,11 +61,18 @@ inline std::unique_ptr<MemoryArtifact> tuned_artifact(PageSource& base, float va
   return std::move(*artifact);
 }
 
+// Where many small files can be synced at once, if there is such a place.
+inline std::filesystem::path quick_folder() {
+  const std::filesystem::path memory = "/dev/shm";
+  return std::filesystem::is_directory(memory) ? memory : std::filesystem::temp_directory_path();
+}
+
 // A folder that goes away with the test.
 class ScopedFolder {
  public:
-  ScopedFolder() {
-    std::string pattern = std::filesystem::temp_directory_path() / "skein-edge-XXXXXX";
+  ScopedFolder() : ScopedFolder(std::filesystem::temp_directory_path()) {}
+  explicit ScopedFolder(const std::filesystem::path& parent) {
+    std::string pattern = parent / "skein-edge-XXXXXX";
     CHECK(mkdtemp(pattern.data()) != nullptr);
     path_ = pattern;
   }

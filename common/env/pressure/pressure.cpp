@@ -7,16 +7,28 @@
 
 namespace skein {
 
+namespace {
+
+std::optional<std::uint64_t> bytes_after(std::string_view text, std::string_view key) {
+  const auto kilobytes = pressure::number_after(text, key);
+  if (!kilobytes || *kilobytes > std::numeric_limits<std::uint64_t>::max() / 1024) return {};
+  return *kilobytes * 1024;
+}
+
+}  // namespace
+
 Pressure read_pressure(TextFiles& files) {
   Pressure out;
   if (const auto text = files.read("/proc/pressure/memory")) {
     out.machine_stalls = pressure::parse_stalls(*text);
   }
   if (const auto text = files.read("/proc/meminfo")) {
-    const auto kilobytes = pressure::number_after(*text, "MemAvailable:");
-    if (kilobytes && *kilobytes <= std::numeric_limits<std::uint64_t>::max() / 1024) {
-      out.available_bytes = *kilobytes * 1024;
-    }
+    out.available_bytes = bytes_after(*text, "MemAvailable:");
+  }
+  if (const auto text = files.read("/proc/self/status")) {
+    const auto resident = bytes_after(*text, "VmRSS:");
+    const auto peak = bytes_after(*text, "VmHWM:");
+    if (resident && peak) out.process = ProcessMemory{*resident, *peak};
   }
   pressure::read_group(files, out);
   out.heat = pressure::read_heat(files);

@@ -32,13 +32,21 @@ struct GroupMemory {
   friend bool operator==(const GroupMemory&, const GroupMemory&) = default;
 };
 
+// What this process holds of the machine's memory.
+struct ProcessMemory {
+  std::uint64_t resident_bytes = 0;
+  std::uint64_t peak_bytes = 0;  // the most it ever was
+  friend bool operator==(const ProcessMemory&, const ProcessMemory&) = default;
+};
+
 // The worst zone against its own trip points.
 enum class Heat : unsigned char { kCool, kWarm /* throttled */, kHot, kCritical /* goes down */ };
 
 struct Pressure {
   std::optional<StallTimes> machine_stalls;
-  std::optional<StallTimes> group_stalls;        // cgroup v2 only
-  std::optional<GroupMemory> group;              // absent without a limit
+  std::optional<StallTimes> group_stalls;  // cgroup v2 only
+  std::optional<GroupMemory> group;        // absent without a limit
+  std::optional<ProcessMemory> process;
   std::optional<std::uint64_t> available_bytes;  // of the whole machine, as MemAvailable has it
   Heat heat = Heat::kCool;
   bool on_battery = false;                  // a battery is being emptied and no charger is there

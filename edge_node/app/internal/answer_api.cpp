@@ -42,8 +42,11 @@ Result<Grammar> grammar_of(const AnswerForm& form) {
 HttpResponse refusal(const Error& error) {
   const bool asked_wrong = error.code == Errc::kUsage || error.code == Errc::kUnsupported;
   const bool is_askers = asked_wrong || error.code == Errc::kConflict;
-  return error_response(asked_wrong ? 400 : http_status(error.code), to_string(error),
-                        is_askers ? "invalid_request_error" : "server_error");
+  const bool is_ours = error.code == Errc::kCorrupt;  // a page
+  return error_response(asked_wrong ? 400
+                        : is_ours   ? 500
+                                    : http_status(error.code),
+                        to_string(error), is_askers ? "invalid_request_error" : "server_error");
 }
 
 }  // namespace
@@ -89,7 +92,7 @@ Task<void> AnswerApi::answer(CompletionKind kind, HttpRequest request, HttpRespo
   Result<Work> work = ready ? prepare(kind, request.body)
                             : Result<Work>(fail(Errc::kUnavailable, "no model is active yet"));
   const std::size_t seats = work ? work->request.choices : 1;
-  if (!ready || running_ + seats > kMaxAnswers) {
+  if (!ready || running_ + seats > most_answers()) {
     metrics_.count_answer(AnswerEnd::kRefused);
     refused = busy(draining_                    ? "this device is shutting down"
                    : host_.current() == nullptr ? "no model is active yet"
@@ -113,6 +116,11 @@ Task<void> AnswerApi::answer(CompletionKind kind, HttpRequest request, HttpRespo
   } else {
     co_await answer_whole(*work, responder);
   }
+}
+
+std::size_t AnswerApi::most_answers() const {
+  const auto model = host_.current();
+  return model != nullptr && model->budgeted != nullptr ? model->budgeted->sessions() : kMaxAnswers;
 }
 
 Result<AnswerApi::Work> AnswerApi::prepare(CompletionKind kind, const std::string& body) {

@@ -41,6 +41,7 @@ class AnswerApi {
     Duration reading{};
   };
 
+  std::size_t most_answers() const;  // at once
   Result<Work> prepare(CompletionKind kind, const std::string& body);
   Result<void> take_kept(Work& work);
   Result<void> read_prompt(Work& work) const;

@@ -1,5 +1,7 @@
 #include "edge_node/app/internal/boot.h"
 
+#include "edge_node/app/internal/memory_plan.h"
+
 namespace skein {
 
 namespace {
@@ -30,6 +32,7 @@ Task<Result<Boot>> boot_slot(Env env, ChunkStore& store, Slots& slots, ModelHost
       booted = *candidate;
       break;
     }
+    if (is_budget_too_small(loaded.error())) co_return tl::unexpected<Error>(loaded.error());
     env.log.error("slot not usable",
                   {{"artifact", candidate->short_hex()}, {"reason", to_string(loaded.error())}});
     const Result<void> cleaned = co_await forget_damage(store, *candidate);

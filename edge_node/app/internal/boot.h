@@ -15,7 +15,7 @@ struct Boot {
 
 // Loads the first of active, previous and older that is whole; damaged pages found on the way are
 // removed, so that they count as missing and are fetched again. With nothing whole, or nothing at
-// all, the device starts without a model.
+// all, the device starts without a model. Errc::kOutOfRoom when the memory budget is too small.
 Task<Result<Boot>> boot_slot(Env env, ChunkStore& store, Slots& slots, ModelHost& host);
 
 }  // namespace skein

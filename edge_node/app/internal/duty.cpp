@@ -66,6 +66,13 @@ Task<void> DeviceDuty::learn(RoundOffer offer) {
   const RoundId round = offer.round;
   const auto hosted = host_.current();
   if (hosted == nullptr || hosted->digest != offer.artifact) co_return;  // offered again later
+  if (hosted->memory != nullptr) {
+    settled_ = round;
+    env_.log.warn("round not joined",
+                  {{"round", round.value()},
+                   {"reason", "training takes the whole model as floats, and there is a budget"}});
+    co_return;
+  }
   LoadedModel model{hosted->digest, {hosted, hosted->model.get()}};
   CoordinatorCall call = [this](Message request, Buffer payload) -> Task<Result<Envelope>> {
     const Instant deadline = env_.clock.now() + kLearnCallLimit;

@@ -54,7 +54,7 @@ Result<void> KeptStates::replace(const std::string& name, KeptState state) {
   const bool is_new = old == entries_.end();
   const std::size_t freed = is_new ? 0 : old->second.kept->state.bytes();
   while (entries_.size() + (is_new ? 1 : 0) > kMaxKeptStates ||
-         bytes_ - freed + more > kMaxKeptStateBytes) {
+         bytes_ - freed + more > most_bytes_) {
     if (!drop_oldest(name)) {
       return fail(Errc::kOutOfRoom, "there is no room to keep the session \"" + name + "\"", {},
                   "delete others, or wait for the answers under way");

@@ -31,7 +31,8 @@ Result<void> check_state_name(std::string_view name);
 
 class KeptStates {
  public:
-  explicit KeptStates(const Clock& clock) : clock_(clock) {}
+  explicit KeptStates(const Clock& clock, std::size_t most_bytes = kMaxKeptStateBytes)
+      : clock_(clock), most_bytes_(most_bytes) {}
 
   // nullptr when there is none (any more). Counts as a use.
   std::shared_ptr<const KeptState> find(const std::string& name);
@@ -83,6 +84,7 @@ class KeptStates {
   void erase(Entries::iterator entry);
 
   const Clock& clock_;
+  const std::size_t most_bytes_;
   Entries entries_;
   std::set<std::string> leased_;
   std::size_t bytes_ = 0;

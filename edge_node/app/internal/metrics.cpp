@@ -46,6 +46,20 @@ EdgeMetrics::EdgeMetrics()
           counter("skein_split_replayed_tokens_total", "Tokens replayed to go on alone.")),
       rounds_counted_(
           counter("skein_rounds_counted_total", "Federated rounds this device was counted in.")),
+      pager_hits_(counter("skein_pager_hits_total",
+                          "Pages and rows that were in memory when a pass came to them.")),
+      pager_misses_(counter("skein_pager_misses_total", "Those that it waited for.")),
+      pager_stalled_(counter("skein_pager_stall_seconds_total", "Passes' waits for storage.")),
+      pager_bytes_(counter("skein_pager_read_bytes_total", "Read from storage for passes.")),
+      pager_mended_(counter("skein_pager_mended_pages_total",
+                            "Pages that were wrong on storage and were written anew.")),
+      shrunk_(
+          counter("skein_memory_shrunk_total", "Times that pressure took memory from weights.")),
+      grown_(counter("skein_memory_grown_total", "Times that calm gave some back.")),
+      budget_(metrics_.gauge("skein_memory_budget_bytes",
+                             "What the process may take now; 0 = no budget.")),
+      resident_(metrics_.gauge("skein_memory_resident_bytes", "What the process takes.")),
+      peak_(metrics_.gauge("skein_memory_peak_bytes", "The most that it ever took.")),
       running_(metrics_.gauge("skein_answers_running", "Answers under way.")),
       connected_(
           metrics_.gauge("skein_coordinator_connected", "1 while the coordinator link stands.")),
@@ -108,6 +122,26 @@ void EdgeMetrics::take(const PassCounters& passes) {
   raise(pass_sessions_, passes.sequences);
   raise(rows_read_, passes.value_rows_read + split_rows_.value_rows_read);
   raise(rows_, passes.value_rows_total + split_rows_.value_rows_total);
+}
+
+void EdgeMetrics::take(const PagerCounters& pager, std::uint64_t pages_mended) {
+  raise(pager_hits_, pager.hits);
+  raise(pager_misses_, pager.misses);
+  raise(pager_bytes_, pager.bytes_read);
+  raise(pager_mended_, pages_mended);
+  pager_stalled_.Increment(seconds(pager.stalled) - pager_stalled_.Value());
+}
+
+void EdgeMetrics::set_memory(std::uint64_t budget, const std::optional<ProcessMemory>& process) {
+  budget_.Set(static_cast<double>(budget));
+  if (!process) return;
+  resident_.Set(static_cast<double>(process->resident_bytes));
+  peak_.Set(static_cast<double>(process->peak_bytes));
+}
+
+void EdgeMetrics::set_resized(std::uint64_t shrunk, std::uint64_t grown) {
+  raise(shrunk_, shrunk);
+  raise(grown_, grown);
 }
 
 void EdgeMetrics::take(const Learner::Status& status) {

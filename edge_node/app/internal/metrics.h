@@ -1,10 +1,12 @@
 // EdgeMetrics: what /metrics says. Owned by the node; loop thread only.
 #pragma once
 
+#include "common/env/pressure/pressure.h"
 #include "common/http/metrics.h"
 #include "common/model/model.h"
 #include "edge_node/generate/generator.h"
 #include "edge_node/learn/learner.h"
+#include "edge_node/paging/pager_counters.h"
 #include "edge_node/split/split_client.h"
 #include "edge_node/update/updater.h"
 
@@ -26,6 +28,10 @@ class EdgeMetrics {
   void take(const SplitClient::Counters& counters);
   void take(const Learner::Status& status);
   void take(const PassCounters& passes);
+  // Under a memory budget.
+  void take(const PagerCounters& pager, std::uint64_t pages_mended);
+  void set_memory(std::uint64_t budget, const std::optional<ProcessMemory>& process);
+  void set_resized(std::uint64_t shrunk, std::uint64_t grown);
 
   HttpResponse response() const { return metrics_.response(); }
 
@@ -44,6 +50,9 @@ class EdgeMetrics {
   prometheus::Counter &switches_, &update_failures_;
   prometheus::Counter &split_sessions_, &split_steps_, &split_repeats_, &split_fallbacks_;
   prometheus::Counter &split_replayed_, &rounds_counted_;
+  prometheus::Counter &pager_hits_, &pager_misses_, &pager_stalled_, &pager_bytes_, &pager_mended_,
+      &shrunk_, &grown_;
+  prometheus::Gauge &budget_, &resident_, &peak_;
   prometheus::Gauge &running_, &connected_, &generation_, &kept_states_, &kept_bytes_;
   prometheus::Histogram& first_token_;
 };

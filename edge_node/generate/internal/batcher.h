@@ -18,7 +18,8 @@
 namespace skein {
 
 inline constexpr std::size_t kMaxWaiting = kMostRows;  // sessions; one row each must fit
-inline constexpr int kSettleTurns = 16;                // of the loop, between two passes
+inline constexpr Duration kMendPause = std::chrono::milliseconds(20);  // longer each time
+inline constexpr int kSettleTurns = 16;  // of the loop, between two passes
 
 // What a session computes with. A pass under way holds it too, so the session may go at any time.
 struct Sequence {
@@ -57,8 +58,12 @@ class Batcher {
   Task<void> run(std::shared_ptr<const HostedModel> stays);
   Task<void> settle();
   void gather();
-  void compute();  // on Compute
+  Task<void> pass(const HostedModel& hosted);
+  void compute(const HostedModel& hosted, bool last);  // on Compute
+  void place_logits();
+  void pass_over_fed();
   void feed_each();
+  void give_up(std::size_t i, const Error& error);
   void pick(std::size_t place);
   void finish();
 
@@ -76,7 +81,9 @@ class Batcher {
   // The pass under way; Compute's while it runs.
   std::vector<Share> pass_;
   std::vector<WaitingFeed> plan_;
-  std::vector<Feed> feeds_;
+  std::vector<Feed> feeds_;  // what is left of each share
+  std::vector<Step> steps_;  // of their states, when feeds_ was made
+  Result<void> outcome_;
   std::vector<std::size_t> picking_;  // places in pass_
   std::vector<float> logits_;         // (picking_.size(), vocab)
   Runner::Counters counted_;          // of runner_, so far

@@ -27,6 +27,8 @@ class MemoryAccount {
 
   std::uint64_t fixed() const;  // with most_rows() rows a pass
   std::uint64_t least() const;  // with as few as make sense
+  // Of it, what belongs to the model, not to its pages, and stays when they are given back.
+  std::uint64_t left_behind() const { return vectors_ + embedding_ + tokenizer_ + scratch(rows_); }
   std::vector<MemoryShare> fixed_shares() const;
   std::uint32_t most_rows() const { return rows_; }
   // Of pages that are read together, where reads begin and end elsewhere than pages.

@@ -2,12 +2,14 @@
 // thread. WholeRange: what must be read for some bytes, given how reads are aligned.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "common/artifact/manifest.h"
 #include "common/crypto/sha256.h"
 #include "common/env/block_reads.h"
+#include "edge_node/paging/pager_counters.h"
 
 namespace skein::paging {
 
@@ -16,7 +18,12 @@ struct StoredPages {
   std::vector<std::uint64_t> offsets;  // of each page in the file
   std::string file;                    // for messages
   Digest digest;                       // of the manifest
+  std::shared_ptr<DamagedPages> damaged{};
 
+  // For whoever mends.
+  void note_damage(std::uint32_t page) const {
+    if (damaged) damaged->add(page);
+  }
   // Errc::kCorrupt naming the page, unless `bytes` are what its hash says.
   Result<void> check(std::uint32_t page, ByteView bytes, Sha256& hasher) const;
   // An error of a read of that page, with the page named.

@@ -70,6 +70,9 @@ Task<Result<void>> SplitSession::run_lower(std::vector<TokenId> ids) {
   std::function<void()> job = [&] {
     const std::size_t half = width_ * sizeof(float);
     std::byte* out = payload_.data();
+    const auto stay = hosted_->enter();
+    if (!stay) outcome = tl::unexpected<Error>(stay.error());
+    if (!outcome) return;
     outcome = runner_.embed(ids, activation_);
     if (!outcome) return;
     outcome = runner_.layers(LayerIndex(0), LayerIndex(first_layer_), activation_, state_);
@@ -175,6 +178,9 @@ Task<Result<TokenId>> SplitSession::go_on_alone(std::vector<TokenId> rest) {
 Task<Result<TokenId>> SplitSession::pick() {
   Result<TokenId> picked = kEndOfText;
   std::function<void()> job = [&] {
+    const auto stay = hosted_->enter();
+    if (!stay) picked = tl::unexpected<Error>(stay.error());
+    if (!picked) return;
     const auto rows = static_cast<std::uint32_t>(activation_.x.size() / width_);
     const Result<void> read = runner_.head(activation_, rows - 1, 1, logits_);
     picked = read ? picker_.pick(logits_) : tl::unexpected<Error>(read.error());

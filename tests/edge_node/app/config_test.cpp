@@ -59,6 +59,26 @@ TEST(EdgeConfig, NamesKeyAndFileOfWhatItDoesNotKnow) {
   EXPECT_NE(error_of("[node\n").find("not TOML"), std::string::npos);
 }
 
+TEST(EdgeConfig, TakesAMemoryBudgetInBytesOrWithAUnit) {
+  const auto budget_of = [](const std::string& size) -> std::uint64_t {
+    EdgeConfig config;
+    const auto set = apply_setting(config, "node.memory_budget=" + size);
+    if (!set) EXPECT_NE(to_string(set.error()).find("a size like 300M"), std::string::npos);
+    return set ? config.memory_budget : 0;
+  };
+  EXPECT_EQ(EdgeConfig().memory_budget, 0U);
+  EXPECT_EQ(budget_of("70000000"), 70'000'000U);
+  EXPECT_EQ(budget_of("64K"), 64U << 10U);
+  EXPECT_EQ(budget_of("300m"), 300U << 20U);
+  EXPECT_EQ(budget_of("2G"), std::uint64_t{2} << 30U);
+  for (const char* bad : {"", "0", "-1", "M", "1X", "1MB", "1.5G", "9999999999999G", "1 M"}) {
+    EXPECT_EQ(budget_of(bad), 0U) << bad;
+  }
+  EdgeConfig config;
+  ASSERT_TRUE(read_environment(config, {{"SKEIN_NODE_MEMORY_BUDGET", "5M"}}));
+  EXPECT_EQ(config.memory_budget, 5U << 20U);
+}
+
 TEST(EdgeConfig, LetsTheEnvironmentAndSettingsOverrule) {
   EdgeConfig config;
   ASSERT_TRUE(read_config(config, "[node]\nname = \"file\"\n", "f"));

@@ -18,6 +18,8 @@ using std::chrono_literals::operator""s;
 
 class EdgeNodeWorld : public testing::Test {
  protected:
+  EdgeNodeWorld() = default;
+  explicit EdgeNodeWorld(const std::filesystem::path& parent) : folder_(parent) {}
   ~EdgeNodeWorld() override {
     if (node_) real_.run(node_->stop());
     real_.run(coordinator_.stop());

@@ -37,14 +37,11 @@ class HashedPages final : public PageSource {
 class PagedModel {
  public:
   explicit PagedModel(MemoryPages& pages) {
-    std::string pattern = std::filesystem::temp_directory_path() / "skein-paged-XXXXXX";
-    CHECK(mkdtemp(pattern.data()) != nullptr);
-    folder_ = pattern;
     HashedPages hashed(pages);
-    const auto written = real_.run(write_artifact(real_.env().disk, path(), hashed, std::nullopt));
-    CHECK(written.has_value());
-    artifact_ = std::move(*Pager::look_at(real_.env().disk, path()));
+    write(hashed);
   }
+  // An artifact as it is.
+  explicit PagedModel(PageSource& pages) { write(pages); }
   ~PagedModel() {
     model.reset();
     pager.reset();
@@ -124,6 +121,15 @@ class PagedModel {
   std::unique_ptr<Model> model;
 
  private:
+  void write(PageSource& pages) {
+    std::string pattern = std::filesystem::temp_directory_path() / "skein-paged-XXXXXX";
+    CHECK(mkdtemp(pattern.data()) != nullptr);
+    folder_ = pattern;
+    const auto written = real_.run(write_artifact(real_.env().disk, path(), pages, std::nullopt));
+    CHECK(written.has_value());
+    artifact_ = std::move(*Pager::look_at(real_.env().disk, path()));
+  }
+
   std::string folder_;
   RealEnv real_{{.compute_threads = 1}};
   Pager::Artifact artifact_;

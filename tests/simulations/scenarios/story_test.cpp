@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
+
 namespace skein {
 namespace {
 
@@ -45,6 +47,22 @@ TEST(Story, AnUnkindWorldReachesTheEndToo) {
     const StoryEnd end = tell(small(false), seed, 0);
     EXPECT_EQ(all(end), "") << "seed " << seed;
   }
+}
+
+// Devices under a memory budget, on storage that is slow, fails and lies, and under pressure.
+TEST(Story, RottenStorageCostsTimeAndNoAnswer) {
+  std::ifstream file(SKEIN_SOURCE_DIR "/simulations/scenarios/rotten_storage.toml");
+  const std::string text((std::istreambuf_iterator<char>(file)), {});
+  Scenario scenario = parse_scenario(text, "rotten_storage.toml").value();
+  scenario.devices = 4;
+  scenario.chats = 8;
+  scenario.splits = 2;
+  const StoryEnd end = tell(scenario, 5, 0);
+  EXPECT_EQ(all(end), "");
+  EXPECT_EQ(end.metrics.at("chats"), 8);
+  EXPECT_GT(end.metrics.at("block_reads_lied"), 0);
+  EXPECT_GT(end.metrics.at("block_reads_failed"), 0);
+  EXPECT_EQ(end.trace_hash, tell(scenario, 5, 0).trace_hash);
 }
 
 TEST(Story, TheSameSeedLeavesTheSameTraceAndAnotherSeedAnother) {

@@ -41,6 +41,7 @@ inline PlantedFiles phone() {
            "some avg10=12.50 avg60=3.00 avg300=0.10 total=9395859\n"
            "full avg10=1.25 avg60=0.00 avg300=0.00 total=1380037\n")
       .put("/proc/meminfo", "MemTotal: 3000000 kB\nMemFree: 10 kB\nMemAvailable:  1000 kB\n")
+      .put("/proc/self/status", "Name:\tskein\nVmHWM:\t 9000 kB\nVmRSS:\t 7000 kB\n")
       .put("/proc/self/cgroup", "0::/apps/robot/skein\n")
       .put("/proc/self/mountinfo",
            "20 1 0:2 / /proc rw - proc proc rw\n"

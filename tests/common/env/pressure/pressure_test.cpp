@@ -21,6 +21,7 @@ TEST(Pressure, APhonesFilesSayAllThereIs) {
             (StallTimes{microseconds(9395859), microseconds(1380037), 0.125, 0.0125}));
   EXPECT_EQ(pressure.group_stalls, (StallTimes{microseconds(7), microseconds(0), 0, 0}));
   EXPECT_EQ(pressure.available_bytes, 1000U * 1024);
+  EXPECT_EQ(pressure.process, (ProcessMemory{7000U * 1024, 9000U * 1024}));
   EXPECT_EQ(pressure.group, (GroupMemory{50'000'000, 21'000'000, 12, 1}));
   EXPECT_EQ(pressure.group->room_bytes(), 29'000'000U);
   EXPECT_EQ(pressure.heat, Heat::kHot);
@@ -82,10 +83,12 @@ TEST(Pressure, WhatMakesNoSenseIsLeftOutByItself) {
   PlantedFiles files = test::phone();
   files.put("/proc/pressure/memory", "some avg10=nan total=1\nfull avg10=0 total=2\n")
       .put("/proc/meminfo", "MemAvailable: 99999999999999999999 kB\n")
+      .put("/proc/self/status", "VmHWM: 5 kB\nVmRSS: much\n")
       .put("/sys/class/power_supply/BAT0/capacity", "101\n");
   const Pressure pressure = read_pressure(files);
   EXPECT_FALSE(pressure.machine_stalls);
   EXPECT_FALSE(pressure.available_bytes);
+  EXPECT_FALSE(pressure.process);
   EXPECT_FALSE(pressure.battery_percent);
   EXPECT_EQ(pressure.group->limit_bytes, 50'000'000U);
   EXPECT_EQ(pressure.heat, Heat::kHot);

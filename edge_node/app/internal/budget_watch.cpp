@@ -1,0 +1,68 @@
+#include "edge_node/app/internal/budget_watch.h"
+
+namespace skein {
+
+namespace {
+
+// Weights are read anew at each change, so it grows in few and large steps.
+BudgetOptions options_of(std::uint64_t configured, std::uint64_t floor) {
+  BudgetOptions options;
+  options.configured_bytes = configured;
+  options.floor_bytes = std::min(floor, configured);
+  options.growth = 0.25;
+  options.between_growth = std::chrono::seconds(30);
+  return options;
+}
+
+}  // namespace
+
+BudgetWatch::BudgetWatch(Env env, ModelHost& host)
+    : env_(env), host_(host), memory_(*host.memory()) {}
+
+Task<void> BudgetWatch::run() {
+  for (;;) {
+    co_await env_.clock.sleep_for(kPressureEvery);
+    if (const auto looked = look_at_model(); !looked) {
+      env_.log.error("memory budget not watched", {{"reason", to_string(looked.error())}});
+    }
+    if (!policy_) continue;
+    const BudgetActions actions = policy_->step(env_.pressure.sample(), env_.clock.now());
+    if (actions.set) co_await meet(*actions.set);
+  }
+}
+
+// The floor is the least that the current model runs in, beside others that still answer.
+Result<void> BudgetWatch::look_at_model() {
+  std::vector<Digest> models = host_.in_use();
+  const auto current = host_.current();
+  if (current == nullptr || models == models_) return {};
+  TRY(const std::uint64_t least, memory_.smallest(*current->budgeted));
+  models_ = std::move(models);
+  if (policy_) {
+    const BudgetActions actions = policy_->step(RaiseFloor{least}, env_.clock.now());
+    if (actions.set) memory_.set_budget(actions.set->bytes);
+    return {};
+  }
+  TRY(policy_, BudgetPolicy::make(options_of(memory_.budget(), least)));
+  return {};
+}
+
+// Met before the next pass; at once where none is under way.
+Task<void> BudgetWatch::meet(SetBudget wanted) {
+  const bool shrinks = wanted.bytes < memory_.budget();
+  (shrinks ? shrunk_ : grown_) += 1;
+  memory_.set_budget(wanted.bytes);
+  env_.log.info("memory budget changed",
+                {{"bytes", wanted.bytes}, {"reason", name_of(wanted.reason)}});
+  const auto hosted = host_.current();
+  Result<void> met;
+  std::function<void()> job = [&] {
+    const auto stay = hosted->enter();
+    if (!stay) met = tl::unexpected<Error>(stay.error());
+  };
+  co_await env_.compute.run(std::move(job), forward_cost(hosted->model->config(), 1));
+  // The next pass tries again, and mends what can be mended.
+  if (!met) env_.log.warn("weights not read", {{"reason", to_string(met.error())}});
+}
+
+}  // namespace skein

@@ -1,0 +1,33 @@
+// BudgetWatch: what presses the machine, told to the memory for weights about once a second. Owned
+// by the node; loop thread only.
+#pragma once
+
+#include "common/env/pressure/budget_policy.h"
+#include "edge_node/generate/model_host.h"
+
+namespace skein {
+
+inline constexpr Duration kPressureEvery = std::chrono::seconds(1);
+
+class BudgetWatch {
+ public:
+  // Of a host that has a budget.
+  BudgetWatch(Env env, ModelHost& host);
+  Task<void> run();  // until cancelled
+
+  std::uint64_t shrunk() const { return shrunk_; }  // times
+  std::uint64_t grown() const { return grown_; }
+
+ private:
+  Result<void> look_at_model();
+  Task<void> meet(SetBudget wanted);
+
+  Env env_;
+  ModelHost& host_;
+  WeightMemory& memory_;
+  std::optional<BudgetPolicy> policy_;  // once there is a model
+  std::vector<Digest> models_;          // that the floor is of
+  std::uint64_t shrunk_ = 0, grown_ = 0;
+};
+
+}  // namespace skein

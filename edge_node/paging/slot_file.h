@@ -1,0 +1,33 @@
+// SlotFiles: stored artifacts laid out in one file each, as passes under a budget read them. The
+// store's pages stay the truth: a file is made from them when it is missing, and mended from them.
+// Owned by the app; loop thread only. The store outlives it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "common/artifact/chunk_store.h"
+
+namespace skein {
+
+class SlotFiles {
+ public:
+  SlotFiles(ChunkStore& store, std::string folder);
+
+  // The file of an artifact that the store holds whole, made unless it is there. Every page is
+  // compared with its hash; one that is damaged is removed from the store (Errc::kCorrupt).
+  Task<Result<std::string>> lay_out(Digest artifact);
+  // Writes a page into its artifact's file. Errc::kCorrupt when `bytes` are not that page, or when
+  // the file is no longer one of this artifact and must be laid out anew.
+  Task<Result<void>> mend(Digest artifact, PageIndex page, ByteView bytes);
+  Task<void> remove(Digest artifact);                           // its file
+  Task<Result<void>> keep_only(std::vector<Digest> artifacts);  // removes all other files
+
+ private:
+  std::string path_of(const Digest& artifact) const;
+
+  ChunkStore& store_;
+  std::string folder_;
+};
+
+}  // namespace skein

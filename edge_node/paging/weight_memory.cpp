@@ -1,0 +1,206 @@
+#include "edge_node/paging/weight_memory.h"
+
+#include "common/base/check.h"
+
+namespace skein {
+
+namespace paging {
+
+// What is known of an artifact file, and its pager while its weights are in memory.
+struct Room {
+  std::string file;
+  Digest artifact;
+  Manifest manifest;
+  std::uint32_t alignment = 1;
+  std::uint32_t sessions = 1;
+  std::shared_ptr<DamagedPages> damaged = std::make_shared<DamagedPages>();
+  std::atomic<bool> stale = false;  // what is in memory was read from a file that is gone
+  // Compute's.
+  std::unique_ptr<Pager> pager;
+  std::uint64_t budget = 0;       // that it was opened under
+  std::uint64_t left_behind = 0;  // of the model, when the pager is closed
+};
+
+}  // namespace paging
+
+using paging::Room;
+
+namespace {
+
+constexpr std::uint64_t kSessionsPart = 4;  // of the budget, that more than one session may take
+
+std::uint64_t bytes_of(const Manifest& manifest) {
+  std::uint64_t bytes = manifest.pages.size() * sizeof(PageEntry);
+  for (const TensorEntry& tensor : manifest.tensors) {
+    bytes += sizeof(TensorEntry) + tensor.name.size() + tensor.segments.size() * sizeof(Segment);
+  }
+  return bytes;
+}
+
+}  // namespace
+
+BudgetedPages::BudgetedPages(std::shared_ptr<Room> room) : room_(std::move(room)) {}
+BudgetedPages::~BudgetedPages() = default;
+
+const Manifest& BudgetedPages::manifest() const { return room_->manifest; }
+const std::string& BudgetedPages::file() const { return room_->file; }
+std::uint32_t BudgetedPages::sessions() const { return room_->sessions; }
+std::vector<std::uint32_t> BudgetedPages::take_damaged() { return room_->damaged->take(); }
+void BudgetedPages::read_anew() { room_->stale = true; }
+
+Result<ByteView> BudgetedPages::page(PageIndex index) {
+  CHECK(room_->pager);
+  return room_->pager->page(index);
+}
+
+Result<void> BudgetedPages::read(PageIndex index, std::uint64_t offset, MutableByteView out) {
+  CHECK(room_->pager);
+  return room_->pager->read(index, offset, out);
+}
+
+PagedTensors* BudgetedPages::paged() {
+  CHECK(room_->pager);
+  return room_->pager->paged();
+}
+
+WeightMemory::WeightMemory(Env env, Options options)
+    : env_(env), options_(std::move(options)), budget_(options_.budget) {
+  env_.random.fill(key_);
+}
+WeightMemory::~WeightMemory() = default;
+
+ResidencyRequest WeightMemory::request_for(const Room& room, std::uint64_t now,
+                                           std::uint64_t budget) const {
+  const std::uint64_t part = options_.extra_part == 0 ? 0 : budget / options_.extra_part;
+  ResidencyRequest request = {.budget = now,
+                              .baseline = options_.baseline,
+                              .extra = options_.extra + part + bytes_of(room.manifest),
+                              .sessions = room.sessions,
+                              .alignment = room.alignment};
+  const std::scoped_lock lock(mutex_);
+  for (const auto& weak : rooms_) {
+    const auto other = weak.lock();
+    if (!other || other.get() == &room) continue;
+    request.extra += other->left_behind + bytes_of(other->manifest);
+  }
+  return request;
+}
+
+// What it takes grows with the budget, but less.
+Result<std::uint64_t> WeightMemory::least_to_configure(const Room& room) const {
+  std::uint64_t budget = options_.budget;
+  for (int i = 0; i < 32; ++i) {
+    TRY(const std::uint64_t least,
+        smallest_budget(room.manifest, request_for(room, budget, budget)));
+    if (least <= budget) break;
+    budget = least;
+  }
+  return budget;
+}
+
+Result<std::unique_ptr<BudgetedPages>> WeightMemory::look_at(const std::string& path,
+                                                             const Digest& artifact) {
+  auto room = std::make_shared<Room>();
+  TRY(Pager::Artifact found, Pager::look_at(env_.disk, path));
+  if (found.digest != artifact) {
+    return fail(Errc::kCorrupt,
+                "it holds " + found.digest.short_hex() + ", not " + artifact.short_hex(), path,
+                "remove it");
+  }
+  room->file = path;
+  room->artifact = artifact;
+  room->alignment = found.alignment;
+  room->manifest = std::move(found.manifest);
+  const std::uint64_t budget = options_.budget;
+  TRY(std::uint64_t least, smallest_budget(room->manifest, request_for(*room, budget, budget)));
+  const std::uint64_t most = std::min(budget, least + budget / kSessionsPart);
+  for (std::uint32_t more = options_.sessions; more > 1; more /= 2) {
+    room->sessions = more;
+    TRY(const std::uint64_t needed,
+        smallest_budget(room->manifest, request_for(*room, budget, budget)));
+    if (needed <= most) break;
+    room->sessions = 1;
+  }
+  if (least > budget) {
+    TRY(const std::uint64_t enough, least_to_configure(*room));
+    return fail(Errc::kOutOfRoom, "the model does not run in " + std::to_string(budget) + " bytes",
+                options_.budget_name, "give at least " + std::to_string((enough >> 20U) + 2) + "M");
+  }
+  const std::scoped_lock lock(mutex_);
+  std::erase_if(rooms_, [](const auto& weak) { return weak.expired(); });
+  rooms_.push_back(room);
+  return std::make_unique<BudgetedPages>(std::move(room));
+}
+
+Result<std::uint64_t> WeightMemory::smallest(const BudgetedPages& pages) const {
+  const std::uint64_t budget = options_.budget;
+  return smallest_budget(pages.manifest(), request_for(*pages.room_, budget, budget));
+}
+
+Result<WeightMemory::Stay> WeightMemory::enter(BudgetedPages& pages, Model* model) {
+  Room& room = *pages.room_;
+  const std::uint64_t budget = budget_;
+  const bool stale = room.stale.exchange(false);
+  if (resident_ == pages.room_ && !stale) {
+    // All of it is in memory: more is of no use.
+    const bool whole = budget > room.budget && !room.pager->plan().pages_anything();
+    if (room.budget == budget || whole) return Stay(this);
+  }
+  if (resident_) close(*resident_);
+  resident_.reset();
+  TRY_VOID(open(room, budget));
+  if (model != nullptr) {
+    if (auto read = model->reread(pages); !read) {
+      close(room);
+      return tl::unexpected<Error>(std::move(read.error()));
+    }
+  }
+  resident_ = pages.room_;
+  return Stay(this);
+}
+
+Result<void> WeightMemory::open(Room& room, std::uint64_t budget) {
+  TRY(Pager::Artifact artifact, Pager::look_at(env_.disk, room.file));
+  if (artifact.digest != room.artifact) {
+    return fail(Errc::kCorrupt, "the file is no longer " + room.artifact.short_hex(), room.file,
+                "do not change it while it is in use");
+  }
+  artifact.damaged = room.damaged;
+  TRY(ResidencyPlan plan,
+      plan_residency(artifact.manifest, request_for(room, budget, options_.budget)));
+  {
+    const std::scoped_lock lock(mutex_);
+    room.left_behind = plan.left_behind;
+  }
+  TRY(room.pager, Pager::open(env_.disk, env_.clock, env_.compute.parallel(), std::move(artifact),
+                              std::move(plan), key_));
+  room.budget = budget;
+  const std::scoped_lock lock(mutex_);
+  ++openings_;
+  return {};
+}
+
+void WeightMemory::close(Room& room) {
+  const std::scoped_lock lock(mutex_);
+  if (room.pager) before_ += room.pager->counters();
+  noted_ = before_;
+  room.pager.reset();
+}
+
+void WeightMemory::note_counters() {
+  const std::scoped_lock lock(mutex_);
+  noted_ = before_;
+  if (resident_) noted_ += resident_->pager->counters();
+}
+
+PagerCounters WeightMemory::counters() const {
+  const std::scoped_lock lock(mutex_);
+  return noted_;
+}
+
+std::uint64_t WeightMemory::openings() const {
+  const std::scoped_lock lock(mutex_);
+  return openings_;
+}
+
+}  // namespace skein

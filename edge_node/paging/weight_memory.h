@@ -1,0 +1,117 @@
+// WeightMemory: the memory that the weights of a process's models may take under a budget, one
+// model's at a time. A model that computes while another's weights are there takes the memory over
+// and reads its own again: so two slots never hold more than the budget, and a switch waits for
+// nobody. A budget that changes is met before the next pass: the pager is closed and opened with
+// another plan, states are elsewhere and no bit of a result changes.
+//
+// Owned by the app. Where a comment says Compute, in a job there, which run one after another; all
+// else from any thread.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "common/crypto/tagger.h"
+#include "common/env/env.h"
+#include "common/model/model.h"
+#include "edge_node/paging/pager.h"
+
+namespace skein {
+
+namespace paging {
+struct Room;
+}
+
+// The pages of one artifact file, in memory or not. Made by a WeightMemory, which outlives it; its
+// pages are to be had between enter() and the end of what that returned.
+class BudgetedPages final : public PageSource {
+ public:
+  explicit BudgetedPages(std::shared_ptr<paging::Room> room);
+  ~BudgetedPages() override;
+  const Manifest& manifest() const override;
+  Result<ByteView> page(PageIndex index) override;
+  Result<void> read(PageIndex index, std::uint64_t offset, MutableByteView out) override;
+  PagedTensors* paged() override;
+
+  const std::string& file() const;
+  std::uint32_t sessions() const;  // at once: as many as there is room for
+  // Pages that did not match their hashes or could not be read since this was asked last.
+  std::vector<std::uint32_t> take_damaged();
+  // From the next enter() on they are read from the file anew, which was replaced.
+  void read_anew();
+
+ private:
+  friend class WeightMemory;
+  std::shared_ptr<paging::Room> room_;
+};
+
+class WeightMemory {
+ public:
+  struct Options {
+    std::uint64_t budget = 0;      // bytes, of the process
+    std::uint64_t baseline = 0;    // that it holds before the first model
+    std::uint64_t extra = 0;       // that all else will take ...
+    std::uint64_t extra_part = 0;  // ... and one part in so many of `budget`; 0: none
+    std::uint32_t sessions = 1;    // at most, at once
+    std::string budget_name{};     // where it was set, for messages
+  };
+  WeightMemory(Env env, Options options);
+  ~WeightMemory();
+  WeightMemory(const WeightMemory&) = delete;
+  WeightMemory& operator=(const WeightMemory&) = delete;
+
+  // While this lives a model's weights are in memory. Ends in the job in which it began.
+  class Stay {
+   public:
+    explicit Stay(WeightMemory* memory) : memory_(memory) {}
+    Stay(Stay&& other) noexcept : memory_(std::exchange(other.memory_, nullptr)) {}
+    Stay& operator=(Stay&&) = delete;
+    ~Stay() {
+      if (memory_ != nullptr) memory_->note_counters();
+    }
+
+   private:
+    WeightMemory* memory_;
+  };
+
+  // An artifact file; nothing of it is in memory but the manifest. Errors as Pager::look_at's;
+  // Errc::kOutOfRoom with the smallest budget that works, kCorrupt when it is another artifact.
+  Result<std::unique_ptr<BudgetedPages>> look_at(const std::string& path, const Digest& artifact);
+  // Compute: the pages' memory, for `model`, which was opened from them, or to open one (nullptr).
+  // Errors name the page; nothing is in memory then, and the next call tries again.
+  Result<Stay> enter(BudgetedPages& pages, Model* model);
+
+  std::uint64_t budget() const { return budget_; }
+  void set_budget(std::uint64_t bytes) { budget_ = bytes; }  // from the next enter() on
+  // The least that these pages can be run in while as much is configured as is.
+  Result<std::uint64_t> smallest(const BudgetedPages& pages) const;
+
+  // Of all pagers so far, as of the last stay's end.
+  PagerCounters counters() const;
+  std::uint64_t openings() const;  // how often weights were read into memory
+
+ private:
+  // In `now` of a configured `budget`.
+  ResidencyRequest request_for(const paging::Room& room, std::uint64_t now,
+                               std::uint64_t budget) const;
+  Result<std::uint64_t> least_to_configure(const paging::Room& room) const;
+  Result<void> open(paging::Room& room, std::uint64_t budget);
+  void close(paging::Room& room);
+  void note_counters();
+
+  Env env_;
+  Options options_;
+  TagKey key_{};
+  std::atomic<std::uint64_t> budget_;
+  mutable std::mutex mutex_;
+  std::vector<std::weak_ptr<paging::Room>> rooms_;
+  std::shared_ptr<paging::Room> resident_;  // Compute
+  PagerCounters before_;                    // of pagers that are closed
+  PagerCounters noted_;
+  std::uint64_t openings_ = 0;
+};
+
+}  // namespace skein
