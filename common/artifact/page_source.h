@@ -29,6 +29,14 @@ class PagedTensors {
     std::uint32_t count = 0;
   };
 
+  // What is known before a layer of a pass's rows.
+  struct LayerInput {
+    std::uint32_t layer = 0;
+    std::span<const float> x;             // (rows, width): the residual stream
+    std::span<const float* const> shift;  // of each row, (width): what the channel mix's token
+                                          // shift keeps; nullptr: the row before will tell
+  };
+
   virtual ~PagedTensors() = default;
   virtual bool is_paged(std::uint32_t tensor) const = 0;
   virtual std::uint32_t most_rows() const = 0;  // of a pass
@@ -36,6 +44,9 @@ class PagedTensors {
   // `parallel` is lent until end().
   virtual void begin(const Walk& walk, Parallel& parallel) = 0;
   virtual void end() = 0;
+
+  // The pass has come to a layer: what its neurons will be can be guessed. Does not wait.
+  virtual void layer_begins(const LayerInput& /*input*/) {}
 
   // The blocks of a kTiles tensor from row `first` on that are in memory at once, verified: at
   // least one. Waits for them. Valid until the next call of this or end().

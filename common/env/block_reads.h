@@ -35,8 +35,8 @@ struct BlockReadDone {
 
 class BlockReads {
  public:
-  static constexpr std::uint32_t kMostInFlight = 32;  // at the device; more are queued inside ...
-  static constexpr std::uint32_t kMostQueued = 4096;  // ... this many submitted and not yet taken
+  static constexpr std::uint32_t kMostInFlight = 128;  // at the device; more are queued inside ...
+  static constexpr std::uint32_t kMostQueued = 4096;   // ... this many submitted and not yet taken
   static constexpr std::uint32_t kMostAlignment = 4096;
 
   virtual ~BlockReads();                   // waits for what is in flight

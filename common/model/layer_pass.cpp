@@ -32,6 +32,17 @@ Span shift_state(RwkvState& state, LayerPass::Half half, LayerIndex layer) {
 
 }  // namespace
 
+void LayerPass::announce(LayerIndex layer, Rows x) {
+  CHECK(pages_ != nullptr);
+  work.previous.assign(rows_, nullptr);
+  std::uint32_t row = 0;
+  for (const SequenceRows& sequence : sequences) {
+    work.previous[row] = sequence.state->channel_mix_shift(layer).data();
+    row += sequence.rows;
+  }
+  pages_->layer_begins({layer.value(), x.all, work.previous});
+}
+
 void LayerPass::begin(Half half, LayerIndex layer, const Norm& norm, Rows x) {
   work.normed.shape(rows_, x.width);
   for_rows([&](std::uint32_t i) {

@@ -72,7 +72,10 @@ Result<void> Runner::run_layers(LayerIndex first, LayerIndex last, Activation& a
   work_->undo.begin(first, last);
   for (LayerIndex index = first; index < last; index = LayerIndex(index.value() + 1)) {
     const LayerWeights& layer = weights.layers[index.value()];
-    if (weights.paged != nullptr) work_->undo.keep(index, sequences, parallel_);
+    if (weights.paged != nullptr) {
+      work_->undo.keep(index, sequences, parallel_);
+      pass.announce(index, x);
+    }
     pass.begin(LayerPass::Half::kTimeMix, index, layer.ln1, x);
     const TimeMixing mixing = {index, x, {activation.v_first, width}};
     std::visit([&](const auto& att) { time_mix(pass, att, mixing); }, layer.att);

@@ -4,19 +4,14 @@
 #include <cstring>
 
 #include "common/base/check.h"
+#include "edge_node/paging/internal/read_cost.h"
 #include "kernels/ops/neurons.h"
 
 namespace skein::paging {
 
 namespace {
 
-constexpr std::uint64_t kMostRead = std::uint64_t{256} * 1024;
-// Bytes not wanted that a read may take along: a read costs as much as some KiB of another, so much
-// is read along where many rows are missing anyway.
-constexpr std::uint64_t kGap = 1024;
-constexpr std::uint64_t kWideGap = 8192;
-constexpr std::uint32_t kManyMissing = 8;  // one row of so many
-constexpr std::uint32_t kTried = 8;        // places looked at for a row
+constexpr std::uint32_t kTried = 8;  // places looked at for a row
 constexpr std::uint32_t kPassesAnAge = 32;
 constexpr std::uint32_t kRowsATask = 32;
 
@@ -32,6 +27,7 @@ NeuronCache::NeuronCache(const StoredPages& pages, std::unique_ptr<BlockReads> r
       clock_(clock),
       counters_(counters),
       table_of_(pages.manifest.tensors.size(), kNowhere),
+      gap_(ReadCost::kUsualGap),
       staging_(options.staging_bytes),
       kept_(std::size_t{options.kept_rows} * options.kept_row_bytes),
       kept_row_bytes_(options.kept_row_bytes),
@@ -39,20 +35,9 @@ NeuronCache::NeuronCache(const StoredPages& pages, std::unique_ptr<BlockReads> r
       reads_(std::move(reads)) {
   std::uint32_t most_rows = 0;
   for (const std::uint32_t index : options.tensors) {
-    const TensorEntry& tensor = pages.manifest.tensors[index];
     table_of_[index] = static_cast<std::uint32_t>(tables_.size());
-    Table& table = tables_.emplace_back();
-    table.tensor = index;
-    table.rows = tensor.rows;
-    table.row_bytes =
-        static_cast<std::uint32_t>(stored_bytes(tensor.format, tensor.layout, 1, tensor.cols));
-    for (const Segment& segment : tensor.segments) {
-      table.segment_offsets.push_back(pages.offsets[segment.page] + segment.offset);
-    }
-    table.tags.resize(tensor.rows);
-    table.places.assign(tensor.rows, kNowhere);
-    table.uses.resize(tensor.rows);
-    most_rows = std::max(most_rows, tensor.rows);
+    tables_.emplace_back(pages, index);
+    most_rows = std::max(most_rows, tables_.back().rows);
   }
   const std::size_t half =
       staging_.size() / 2 / BlockReads::kMostAlignment * BlockReads::kMostAlignment;
@@ -61,6 +46,7 @@ NeuronCache::NeuronCache(const StoredPages& pages, std::unique_ptr<BlockReads> r
   at_.resize(most_rows);
   wanted_.resize(most_rows);
   arrivals_.reserve(most_rows);
+  ahead_rows_.reserve(most_rows);
   for (std::uint32_t i = 0; i < tasks_of(most_rows); ++i) taggers_.emplace_back(options.tag_key);
   planned_.reserve(BlockReads::kMostQueued / 2);
   moves_.reserve(most_rows);
@@ -68,7 +54,7 @@ NeuronCache::NeuronCache(const StoredPages& pages, std::unique_ptr<BlockReads> r
 
 Result<void> NeuronCache::learn_tags(MutableByteView page_buffer, Parallel& parallel) {
   struct Job {
-    Table& table;
+    RowTable& table;
     const Segment& segment;
     const std::byte* data;
     std::span<Tagger> taggers;
@@ -82,8 +68,8 @@ Result<void> NeuronCache::learn_tags(MutableByteView page_buffer, Parallel& para
     }
   };
   Sha256 hasher;
-  for (Table& table : tables_) {
-    for (const Segment& segment : pages_.manifest.tensors[table.tensor].segments) {
+  for (RowTable& table : tables_) {
+    for (const Segment& segment : table.segments) {
       const std::uint32_t bytes = pages_.manifest.pages[segment.page].bytes;
       const WholeRange range(pages_.offsets[segment.page], bytes, reads_->alignment());
       CHECK(range.size <= page_buffer.size());
@@ -97,21 +83,77 @@ Result<void> NeuronCache::learn_tags(MutableByteView page_buffer, Parallel& para
       run_tasks(parallel, tasks_of(segment.rows), job);
     }
   }
+  TRY(const ReadCost cost, measure_reads(*reads_, clock_, tables_, staging_.bytes()));
+  gap_ = cost.gap();
   return {};
 }
 
-std::uint32_t NeuronCache::page_of(const Table& table, std::uint32_t row) const {
-  const auto& segments = pages_.manifest.tensors[table.tensor].segments;
-  const auto after = std::ranges::upper_bound(segments, row, {}, &Segment::first_row);
-  return (after - 1)->page;
+void NeuronCache::read_ahead(std::uint64_t bytes, std::unique_ptr<BlockReads> reads,
+                             std::unique_ptr<NeuronPredictor> predictor) {
+  const auto most_rows = static_cast<std::uint32_t>(at_.size());
+  guess_ = std::make_unique<RowGuess>(most_rows, std::move(predictor));
+  ahead_ = std::make_unique<RowsAhead>(bytes, most_rows, std::move(reads), counters_);
+  guesses_.reserve(most_rows);
+  const Manifest& manifest = pages_.manifest;
+  table_of_layer_.assign(manifest.config.layers, kNowhere);
+  for (std::uint32_t layer = 0; layer < manifest.config.layers; ++layer) {
+    const std::string name = "blocks." + std::to_string(layer) + ".ffn.value.weight";
+    const TensorEntry* const value = find_tensor(manifest, name);
+    if (value == nullptr) continue;
+    table_of_layer_[layer] = table_of_[static_cast<std::size_t>(value - manifest.tensors.data())];
+  }
 }
 
-std::uint64_t NeuronCache::offset_of(const Table& table, std::uint32_t row) const {
-  const auto& segments = pages_.manifest.tensors[table.tensor].segments;
-  const auto after = std::ranges::upper_bound(segments, row, {}, &Segment::first_row);
-  const auto index = static_cast<std::size_t>(after - segments.begin()) - 1;
-  return table.segment_offsets[index] +
-         std::uint64_t{row - segments[index].first_row} * table.row_bytes;
+// Reads what is likely and not in memory of the table of that index.
+void NeuronCache::guess(std::uint32_t index, bool by_recency,
+                        const PagedTensors::LayerInput* input) {
+  const RowTable& table = tables_[index];
+  if (input == nullptr || !guess_->look_ahead(table, index, *input)) {
+    if (!by_recency) return;
+    guess_->look_back(table, index);
+  }
+  guesses_.clear();
+  for (std::uint32_t row = 0; row < table.rows; ++row) {
+    if (table.places[row] != kNowhere || !guess_->is_likely(row)) continue;
+    if (!ahead_->has(index, row)) guesses_.push_back(row);
+  }
+  ahead_->begin(table, index, guesses_, gap_);
+}
+
+void NeuronCache::layer_begins(const PagedTensors::LayerInput& input, Parallel& parallel) {
+  if (!guess_ || input.layer >= table_of_layer_.size()) return;
+  const std::uint32_t index = table_of_layer_[input.layer];
+  if (index == kNowhere) return;
+  leave(parallel);
+  if (guess_->has_predictor()) guess(index, true, &input);
+  ahead_->poll();
+}
+
+// What is kept, what was read ahead, what is yet to be read.
+void NeuronCache::sort_out(const RowTable& table, std::span<const std::uint8_t> wanted) {
+  arrivals_.clear();
+  ahead_rows_.clear();
+  for (std::uint32_t row = 0; row < table.rows; ++row) {
+    at_[row] = nullptr;
+    if (wanted[row] == 0) continue;
+    const std::byte* const ahead = ahead_ ? ahead_->at(row) : nullptr;
+    if (table.places[row] != kNowhere) {
+      at_[row] = kept_.data() + std::size_t{table.places[row]} * kept_row_bytes_;
+      ++counters_.row_hits;
+      ++counters_.hits;
+    } else if (ahead != nullptr) {
+      ahead_rows_.push_back({row, ahead});
+      ++(ahead_->was_guessed(row) ? counters_.guesses_used : counters_.came_along);
+    } else {
+      arrivals_.push_back({row, nullptr});
+    }
+  }
+  ahead_done_ = ahead_rows_.empty();
+  // Rows that are there in time are hits.
+  std::uint64_t& count = ahead_ && ahead_->is_reading() ? counters_.misses : counters_.hits;
+  count += ahead_rows_.size();
+  counters_.row_misses += arrivals_.size();
+  counters_.misses += arrivals_.size();
 }
 
 Result<void> NeuronCache::want(std::uint32_t tensor, std::span<const std::uint8_t> wanted,
@@ -120,81 +162,42 @@ Result<void> NeuronCache::want(std::uint32_t tensor, std::span<const std::uint8_
   leave(parallel);
   CHECK(table_of_[tensor] != kNowhere);
   current_ = table_of_[tensor];
-  Table& table = tables_[current_];
-  CHECK(wanted.size() == table.rows);
+  RowTable& table = tables_[current_];
+  table.count(wanted);
   std::ranges::copy(wanted, wanted_.begin());
-  arrivals_.clear();
-  for (std::uint32_t row = 0; row < table.rows; ++row) {
-    at_[row] = nullptr;
-    if (wanted[row] == 0) continue;
-    if (table.uses[row] < 255) ++table.uses[row];
-    if (table.places[row] == kNowhere) {
-      arrivals_.push_back({row, nullptr});
-    } else {
-      at_[row] = kept_.data() + std::size_t{table.places[row]} * kept_row_bytes_;
-      ++counters_.row_hits;
-      ++counters_.hits;
-    }
+  if (guess_) {
+    guess_->learn(table, current_, wanted);
+    ahead_->take(current_);
+    ahead_->poll();
   }
-  counters_.row_misses += arrivals_.size();
-  counters_.misses += arrivals_.size();
+  sort_out(table, wanted);
   begun_neuron_ = 0;
   begun_arrival_ = 0;
   half_ = 0;
   for (Half& half : halves_) TRY_VOID(begin(half));
+  // What the next layer's predictor will tell is better, but comes later.
+  const auto next = static_cast<std::uint32_t>((current_ + 1) % tables_.size());
+  if (guess_ && !guess_->has_predictor() && next != current_) guess(next, true, nullptr);
   return {};
 }
 
 // Rows of whole blocks from begun_neuron_ on, as many as the half holds, neighbours together.
 void NeuronCache::plan_reads(Half& half) {
-  const Table& table = tables_[current_];
-  const std::uint32_t alignment = reads_->alignment();
-  const std::uint64_t gap = arrivals_.size() * kManyMissing > table.rows ? kWideGap : kGap;
+  const RowTable& table = tables_[current_];
   planned_.clear();
+  RowReads plan(table, reads_->alignment(), gap_, half.memory, planned_);
   half.first_arrival = half.last_arrival = begun_arrival_;
   half.first_neuron = half.last_neuron = begun_neuron_;
-  half.used = 0;
   while (half.last_neuron < table.rows) {
     const std::uint32_t end = std::min(half.last_neuron + kNeuronBlock, table.rows);
-    const std::size_t reads_before = planned_.size();
-    const std::uint64_t used_before = half.used;
-    const BlockRead last_before = planned_.empty() ? BlockRead{} : planned_.back();
+    const RowReads::Mark before = plan.mark();
     std::uint32_t next = half.last_arrival;
-    bool fits = true;
     for (; next < arrivals_.size() && arrivals_[next].row < end; ++next) {
-      const std::uint64_t offset = offset_of(table, arrivals_[next].row);
-      const WholeRange range(offset, table.row_bytes, alignment);
-      const std::uint64_t stop = range.first + range.size;
-      if (!planned_.empty()) {
-        BlockRead& last = planned_.back();
-        const std::uint64_t last_stop = last.offset + last.out.size();
-        if (range.first <= last_stop + gap && range.first >= last.offset &&
-            stop - last.offset <= kMostRead) {
-          const std::uint64_t more = stop > last_stop ? stop - last_stop : 0;
-          if (half.used + more > half.memory.size()) {
-            fits = false;
-            break;
-          }
-          last.out = {last.out.data(), last.out.size() + more};
-          half.used += more;
-          arrivals_[next].data = last.out.data() + (offset - last.offset);
-          continue;
-        }
-      }
-      const bool room =
-          half.used + range.size <= half.memory.size() && planned_.size() < planned_.capacity();
-      if (!room) {
-        fits = false;
-        break;
-      }
-      planned_.push_back({range.first, half.memory.subspan(half.used, range.size), 0});
-      half.used += range.size;
-      arrivals_[next].data = planned_.back().out.data() + range.lead;
+      arrivals_[next].data = plan.add(arrivals_[next].row).data;
+      if (arrivals_[next].data == nullptr) break;
     }
-    if (!fits) {  // the block goes into the next half
-      planned_.resize(reads_before);
-      half.used = used_before;
-      if (!planned_.empty()) planned_.back() = last_before;
+    if (next < arrivals_.size() && arrivals_[next].row < end) {  // into the next half
+      plan.back_to(before);
       break;
     }
     half.last_arrival = next;
@@ -223,10 +226,7 @@ Result<void> NeuronCache::begin(Half& half) {
 Result<void> NeuronCache::collect(std::size_t at_least) {
   BlockReadDone done[BlockReads::kMostInFlight];
   const std::size_t taken = reads_->wait(done, at_least, kReadDeadline);
-  if (taken < at_least) {
-    return fail(Errc::kDeadline, "storage did not answer in a minute", pages_.file,
-                "check the device");
-  }
+  if (taken < std::min(at_least, std::size(done))) return silent_storage(pages_.file);
   for (std::size_t i = 0; i < taken; ++i) {
     Half& half = halves_[done[i].tag];
     --half.reading;
@@ -237,23 +237,24 @@ Result<void> NeuronCache::collect(std::size_t at_least) {
 
 // Nothing is out any more: what a pass left behind that ended early.
 Result<void> NeuronCache::settle() {
-  while (halves_[0].reading + halves_[1].reading > 0) TRY_VOID(collect(1));
+  while (const std::uint32_t out = halves_[0].reading + halves_[1].reading) TRY_VOID(collect(out));
   return {};
 }
 
-Result<void> NeuronCache::finish(Half& half, Parallel& parallel) {
-  if (half.reading > 0) {
-    const Instant began = clock_.now();
-    while (half.reading > 0) TRY_VOID(collect(1));
-    counters_.stalled += clock_.now() - began;
-  }
-  const Table& table = tables_[current_];
-  if (!half.result) {
-    const std::uint32_t page = page_of(table, arrivals_[half.first_arrival].row);
-    return tl::unexpected<Error>(pages_.of_page(page, half.result.error()));
-  }
+tl::unexpected<Error> NeuronCache::damaged(std::uint32_t row) const {
+  const std::uint32_t page = tables_[current_].page_of(row);
+  pages_.note_damage(page);
+  return fail(Errc::kCorrupt,
+              "page " + std::to_string(page) + " of " + pages_.digest.short_hex() +
+                  " does not match its hash (row " + std::to_string(row) + ")",
+              pages_.file + ", offset " + std::to_string(pages_.offsets[page]),
+              "fetch the artifact again");
+}
+
+// What is not what it must be has no data afterwards.
+void NeuronCache::verify(std::span<Arrival> arrivals, Parallel& parallel) {
   struct Job {
-    const Table& table;
+    const RowTable& table;
     std::span<Arrival> arrivals;
     std::span<Tagger> taggers;
     void run(std::size_t task) const {
@@ -265,20 +266,57 @@ Result<void> NeuronCache::finish(Half& half, Parallel& parallel) {
         if (!right) arrival.data = nullptr;
       }
     }
-  } job{table,
-        std::span(arrivals_).subspan(half.first_arrival, half.last_arrival - half.first_arrival),
-        taggers_};
-  run_tasks(parallel, tasks_of(job.arrivals.size()), job);
-  for (const Arrival& arrival : job.arrivals) {
+  } job{tables_[current_], arrivals, taggers_};
+  run_tasks(parallel, tasks_of(arrivals.size()), job);
+}
+
+// The rows read ahead are there, whatever became of their reads.
+Result<void> NeuronCache::finish_ahead(Parallel& parallel) {
+  if (ahead_->is_reading()) {
+    const Instant began = clock_.now();
+    auto waited = ahead_->wait();
+    const Duration took = clock_.now() - began;
+    counters_.stalled += took;
+    late_ += took;
+    TRY_VOID(waited);
+  }
+  verify(ahead_rows_, parallel);
+  const RowTable& table = tables_[current_];
+  for (Arrival& arrival : ahead_rows_) {
     if (arrival.data == nullptr) {
-      const std::uint32_t page = page_of(table, arrival.row);
-      pages_.note_damage(page);
-      return fail(Errc::kCorrupt,
-                  "page " + std::to_string(page) + " of " + pages_.digest.short_hex() +
-                      " does not match its hash (row " + std::to_string(arrival.row) + ")",
-                  pages_.file + ", offset " + std::to_string(pages_.offsets[page]),
-                  "fetch the artifact again");
+      ++counters_.row_misses;
+      ++counters_.misses;
+      if (auto read = ahead_->read_again(table, arrival.row); !read) {
+        const std::uint32_t page = table.page_of(arrival.row);
+        return tl::unexpected<Error>(pages_.of_page(page, std::move(read.error())));
+      }
+      arrival.data = ahead_->at(arrival.row);
+      verify({&arrival, 1}, parallel);
+      if (arrival.data == nullptr) return damaged(arrival.row);
     }
+    at_[arrival.row] = arrival.data;
+  }
+  ahead_done_ = true;
+  return {};
+}
+
+Result<void> NeuronCache::finish(Half& half, Parallel& parallel) {
+  if (!ahead_done_) TRY_VOID(finish_ahead(parallel));
+  if (half.reading > 0) {
+    const Instant began = clock_.now();
+    while (half.reading > 0) TRY_VOID(collect(half.reading));
+    counters_.stalled += clock_.now() - began;
+    missed_ += clock_.now() - began;
+  }
+  if (!half.result) {
+    const std::uint32_t page = tables_[current_].page_of(arrivals_[half.first_arrival].row);
+    return tl::unexpected<Error>(pages_.of_page(page, half.result.error()));
+  }
+  const std::span<Arrival> arrivals =
+      std::span(arrivals_).subspan(half.first_arrival, half.last_arrival - half.first_arrival);
+  verify(arrivals, parallel);
+  for (const Arrival& arrival : arrivals) {
+    if (arrival.data == nullptr) return damaged(arrival.row);
     at_[arrival.row] = arrival.data;
   }
   return {};
@@ -289,34 +327,43 @@ Result<PagedTensors::Neurons> NeuronCache::rows_from(std::uint32_t first, Parall
   Half& half = halves_[half_];
   if (taken_) {  // the other half has been multiplied
     Half& used = halves_[1 - half_];
-    keep(used, parallel);
+    keep(arrivals_of(used), parallel);
     taken_ = false;
     TRY_VOID(begin(used));
+    if (ahead_) ahead_->poll();
   }
   CHECK(half.first_neuron == first);
   TRY_VOID(finish(half, parallel));
   half_ = 1 - half_;
   taken_ = true;
-  const Table& table = tables_[current_];
+  const RowTable& table = tables_[current_];
   return PagedTensors::Neurons{std::span(at_).first(table.rows), first,
                                half.last_neuron - half.first_neuron};
 }
 
 // The rows taken last are kept, too.
 void NeuronCache::leave(Parallel& parallel) {
-  if (taken_) keep(halves_[1 - half_], parallel);
+  if (taken_) {
+    keep(arrivals_of(halves_[1 - half_]), parallel);
+    keep(ahead_rows_, parallel);
+  }
   taken_ = false;
   current_ = kNowhere;
+  if (ahead_) ahead_->release();
 }
 
 void NeuronCache::end_pass(Parallel& parallel) {
   leave(parallel);
+  if (guess_) guess_->balance(late_, missed_);
+  counters_.late += late_;
+  counters_.missed += missed_;
+  late_ = missed_ = {};
   if (++passes_ == kPassesAnAge) age();
 }
 
 void NeuronCache::age() {
   passes_ = 0;
-  for (Table& table : tables_) {
+  for (RowTable& table : tables_) {
     for (std::uint8_t& uses : table.uses) uses = static_cast<std::uint8_t>(uses / 2);
   }
 }
@@ -340,12 +387,12 @@ std::uint32_t NeuronCache::place_for(std::uint8_t uses) {
 }
 
 // Rows that have been multiplied and are worth it move to kept places.
-void NeuronCache::keep(const Half& half, Parallel& parallel) {
+void NeuronCache::keep(std::span<const Arrival> arrivals, Parallel& parallel) {
   if (owners_.empty()) return;
-  Table& table = tables_[current_];
+  RowTable& table = tables_[current_];
   moves_.clear();
-  for (std::uint32_t i = half.first_arrival; i < half.last_arrival; ++i) {
-    const std::uint32_t row = arrivals_[i].row;
+  for (std::uint32_t i = 0; i < arrivals.size(); ++i) {
+    const std::uint32_t row = arrivals[i].row;
     const std::uint32_t place = place_for(table.uses[row]);
     if (place == kNowhere) continue;
     Owner& owner = owners_[place];
@@ -356,6 +403,7 @@ void NeuronCache::keep(const Half& half, Parallel& parallel) {
   }
   struct Job {
     const NeuronCache& cache;
+    std::span<const Arrival> arrivals;
     std::uint32_t bytes;
     void run(std::size_t task) const {
       const std::size_t from = task * kRowsATask;
@@ -363,10 +411,10 @@ void NeuronCache::keep(const Half& half, Parallel& parallel) {
       for (std::size_t i = from; i < to; ++i) {
         const auto [arrival, place] = cache.moves_[i];
         std::memcpy(cache.kept_.data() + std::size_t{place} * cache.kept_row_bytes_,
-                    cache.arrivals_[arrival].data, bytes);
+                    arrivals[arrival].data, bytes);
       }
     }
-  } job{*this, table.row_bytes};
+  } job{*this, arrivals, table.row_bytes};
   run_tasks(parallel, tasks_of(moves_.size()), job);
 }
 

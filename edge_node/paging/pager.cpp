@@ -5,6 +5,7 @@
 #include "common/artifact/artifact_file.h"
 #include "common/base/check.h"
 #include "common/env/block_reads.h"
+#include "common/predict/neuron_predictor.h"
 #include "edge_node/paging/internal/neuron_cache.h"
 #include "edge_node/paging/internal/page_stream.h"
 #include "edge_node/paging/internal/stored_pages.h"
@@ -55,7 +56,38 @@ Result<std::unique_ptr<Pager>> Pager::open(Disk& disk, Clock& clock, Parallel& p
     pager->looked_up_ = ~0U;
     TRY_VOID(pager->neurons_->learn_tags(pager->lookup_page_->bytes(), parallel));
   }
+  if (pager->neurons_ && pager->plan_.ahead_bytes != 0) TRY_VOID(pager->open_guesses(disk));
   return pager;
+}
+
+// With the predictor that the artifact carries, unless it needs keys that are not in memory.
+Result<void> Pager::open_guesses(Disk& disk) {
+  const Manifest& manifest = pages_->manifest;
+  std::vector<std::vector<RowBlock>> blocks(manifest.config.layers);
+  std::vector<MatrixView> keys;
+  bool whole = true;
+  for (std::uint32_t layer = 0; layer < manifest.config.layers; ++layer) {
+    const std::string name = "blocks." + std::to_string(layer) + ".ffn.key.weight";
+    const TensorEntry* const key = find_tensor(manifest, name);
+    if (key == nullptr) {
+      keys.emplace_back();
+      continue;
+    }
+    for (const Segment& segment : key->segments) {
+      const std::byte* const at = pinned_at_[segment.page];
+      whole = whole && at != nullptr;
+      if (whole) blocks[layer].push_back({at + segment.offset, segment.first_row, segment.rows});
+    }
+    keys.push_back({key->format, key->layout, key->rows, key->cols, blocks[layer]});
+  }
+  std::unique_ptr<NeuronPredictor> predictor;
+  if (whole || find_tensor(manifest, predictor_part(0, "key.scale")) == nullptr) {
+    TRY(predictor, NeuronPredictor::open(*this, keys));
+  }
+  key_blocks_ = std::move(blocks);
+  TRY(auto reads, disk.open_blocks(pages_->file));
+  neurons_->read_ahead(plan_.ahead_bytes, std::move(reads), std::move(predictor));
+  return {};
 }
 
 bool Pager::is_pinned(std::uint32_t tensor, std::size_t segment) const {
@@ -234,6 +266,10 @@ void Pager::end() {
   if (neurons_) neurons_->end_pass(*parallel_);
   parallel_ = nullptr;
   pass_.unlock();
+}
+
+void Pager::layer_begins(const LayerInput& input) {
+  if (neurons_) neurons_->layer_begins(input, *parallel_);
 }
 
 Result<std::span<const RowBlock>> Pager::rows_from(std::uint32_t tensor, std::uint32_t first) {

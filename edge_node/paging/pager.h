@@ -67,6 +67,7 @@ class Pager final : public PageSource, public PagedTensors {
   std::uint32_t most_rows() const override { return plan_.most_rows; }
   void begin(const Walk& walk, Parallel& parallel) override;
   void end() override;
+  void layer_begins(const LayerInput& input) override;
   Result<std::span<const RowBlock>> rows_from(std::uint32_t tensor, std::uint32_t first) override;
   void want(std::uint32_t tensor, std::span<const std::uint8_t> wanted) override;
   Result<Neurons> neurons_from(std::uint32_t first) override;
@@ -75,6 +76,7 @@ class Pager final : public PageSource, public PagedTensors {
   Pager(Clock& clock, ResidencyPlan plan);
   Result<void> open_files(Disk& disk, const TagKey& key);
   Result<void> read_pinned(Parallel& parallel);
+  Result<void> open_guesses(Disk& disk);
   Result<void> read_run(std::span<const std::uint32_t> pages, Parallel& parallel);
   void lay_out_stream();
   bool is_pinned(std::uint32_t tensor, std::size_t segment) const;
@@ -87,10 +89,11 @@ class Pager final : public PageSource, public PagedTensors {
   ResidencyPlan plan_;
   std::unique_ptr<paging::StoredPages> pages_;
   std::vector<paging::AlignedMemory> pinned_;
-  std::vector<const std::byte*> pinned_at_;  // of each page; nullptr: not pinned
-  std::vector<std::uint32_t> stream_;        // the cycle
-  std::vector<std::uint32_t> first_entry_;   // in it, of each tensor
-  std::vector<Stretch> layers_;              // of each layer; the head last
+  std::vector<const std::byte*> pinned_at_;        // of each page; nullptr: not pinned
+  std::vector<std::uint32_t> stream_;              // the cycle
+  std::vector<std::uint32_t> first_entry_;         // in it, of each tensor
+  std::vector<Stretch> layers_;                    // of each layer; the head last
+  std::vector<std::vector<RowBlock>> key_blocks_;  // of each layer, for a predictor
   std::unique_ptr<paging::PageStream> stream_reads_;
   std::unique_ptr<paging::NeuronCache> neurons_;
   PagerCounters counters_;

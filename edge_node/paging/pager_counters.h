@@ -20,11 +20,14 @@ struct PagerCounters {
   std::uint64_t row_misses = 0;    // of the misses, rows
   std::uint64_t rows_guessed = 0;  // rows read before they were known to be wanted
   std::uint64_t guesses_used = 0;  // of those, wanted
+  std::uint64_t came_along = 0;    // wanted rows that lay between guessed ones of one read
   std::uint64_t restarts = 0;      // of the stream, where a pass went elsewhere
   Duration stalled{};              // waiting for storage
+  Duration late{};                 // of that, for rows that were guessed, but not yet there
+  Duration missed{};               // of that, for rows that were not
 
   PagerCounters& operator+=(const PagerCounters& more) {
-    static_assert(sizeof(PagerCounters) == 10 * sizeof(std::uint64_t), "add what is new below");
+    static_assert(sizeof(PagerCounters) == 13 * sizeof(std::uint64_t), "add what is new below");
     hits += more.hits;
     misses += more.misses;
     bytes_read += more.bytes_read;
@@ -33,8 +36,11 @@ struct PagerCounters {
     row_misses += more.row_misses;
     rows_guessed += more.rows_guessed;
     guesses_used += more.guesses_used;
+    came_along += more.came_along;
     restarts += more.restarts;
     stalled += more.stalled;
+    late += more.late;
+    missed += more.missed;
     return *this;
   }
 };

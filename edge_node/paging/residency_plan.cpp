@@ -207,6 +207,10 @@ void Planner::share_out(std::uint64_t budget) {
     plan_.staging_bytes = std::max(least_staging_, std::min(wanted, left / 16));
     plan_.staging_bytes = MemoryAccount::aligned(plan_.staging_bytes);
     left -= std::min(left, plan_.staging_bytes);
+    if (plan_.staging_bytes / 2 >= least_staging_) {
+      plan_.ahead_bytes = MemoryAccount::aligned(plan_.staging_bytes / 2);
+      plan_.staging_bytes -= plan_.ahead_bytes;
+    }
   }
   if (dense_bytes_ + dense_slack <= left) {
     pin(dense_bytes_);
@@ -289,7 +293,7 @@ void Planner::finish() {
   if (!plan_.pages_anything()) return;
   add("ends of pinned pages", slack_);
   add("stream buffers", std::uint64_t{plan_.stream_slots} * plan_.slot_bytes);
-  add("arriving rows", plan_.staging_bytes);
+  add("arriving rows", plan_.staging_bytes + plan_.ahead_bytes);
   add("kept rows",
       std::uint64_t{plan_.kept_rows} * (plan_.kept_row_bytes + MemoryAccount::kBytesAPlace));
   add("hashes and places of rows, undo of states", account_.paging_overhead(values_));

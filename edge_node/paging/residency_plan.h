@@ -51,6 +51,7 @@ struct ResidencyPlan {
   std::uint32_t stream_slots = 0;        // buffers that streamed pages go through
   std::uint32_t slot_bytes = 0;
   std::uint64_t staging_bytes = 0;  // where rows arrive
+  std::uint64_t ahead_bytes = 0;    // where rows arrive that may be wanted; 0: none are guessed
   std::uint32_t kept_rows = 0;      // places for rows
   std::uint32_t kept_row_bytes = 0;
   std::uint32_t most_rows = 0;           // of a pass

@@ -18,6 +18,11 @@ Error StoredPages::of_page(std::uint32_t page, Error error) const {
   return within("page " + std::to_string(page) + " of " + digest.short_hex(), std::move(error));
 }
 
+tl::unexpected<Error> silent_storage(std::string file) {
+  return fail(Errc::kDeadline, "storage did not answer in a minute", std::move(file),
+              "check the device");
+}
+
 Result<void> read_now(BlockReads& reads, std::uint64_t offset, MutableByteView out,
                       std::uint64_t call) {
   constexpr std::size_t kPiece = std::size_t{256} * 1024;
@@ -37,7 +42,7 @@ Result<void> read_now(BlockReads& reads, std::uint64_t offset, MutableByteView o
     BlockReadDone done[kAtOnce];
     const std::size_t taken = reads.wait(done, 1, kReadDeadline);
     if (taken == 0) {
-      return fail(Errc::kDeadline, "storage did not answer in a minute", {}, "check the device");
+      return silent_storage();
     }
     for (std::size_t i = 0; i < taken; ++i) {
       if (done[i].tag != call) continue;  // left by a call that gave up

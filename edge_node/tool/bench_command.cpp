@@ -166,7 +166,12 @@ void Bench::count_paging(const PagerCounters& before, double seconds) {
   paging_.value_bytes += now.value_bytes - before.value_bytes;
   paging_.row_hits += now.row_hits - before.row_hits;
   paging_.row_misses += now.row_misses - before.row_misses;
+  paging_.rows_guessed += now.rows_guessed - before.rows_guessed;
+  paging_.guesses_used += now.guesses_used - before.guesses_used;
+  paging_.came_along += now.came_along - before.came_along;
   paging_.stalled += now.stalled - before.stalled;
+  paging_.late += now.late - before.late;
+  paging_.missed += now.missed - before.missed;
   paged_tokens_ += options_->decode;
   paged_s_ += seconds;
 }
@@ -272,6 +277,15 @@ boost::json::object Bench::report() const {
     out["value_bytes_read_per_token"] = per_token(paging_.value_bytes);
     out["row_hits"] = paging_.row_hits;
     out["row_misses"] = paging_.row_misses;
+    const std::uint64_t ahead = paging_.guesses_used + paging_.came_along;
+    const auto share = [](std::uint64_t part, std::uint64_t all) {
+      return static_cast<double>(part) / static_cast<double>(std::max<std::uint64_t>(1, all));
+    };
+    out["rows_guessed"] = paging_.rows_guessed;
+    out["guess_precision"] = share(paging_.guesses_used, paging_.rows_guessed);
+    out["guess_recall"] = share(ahead, ahead + paging_.row_misses);
+    out["late_s"] = std::chrono::duration<double>(paging_.late).count();
+    out["missed_s"] = std::chrono::duration<double>(paging_.missed).count();
     out["stall_share"] =
         std::chrono::duration<double>(paging_.stalled).count() / std::max(1e-9, paged_s_);
   }

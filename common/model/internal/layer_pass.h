@@ -40,6 +40,8 @@ class LayerPass {
     run_tasks(parallel, count, job);
   }
 
+  // Tells the pages what enters a layer.
+  void announce(LayerIndex layer, Rows x);
   // work.normed = norm(x) and work.previous, by the sequences' shift states.
   enum class Half : unsigned char { kTimeMix, kChannelMix };
   void begin(Half half, LayerIndex layer, const Norm& norm, Rows x);

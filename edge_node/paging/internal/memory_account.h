@@ -43,7 +43,7 @@ class MemoryAccount {
   std::uint64_t paging_overhead(const Candidates& values) const {
     std::uint64_t bytes = state_bytes_ * request_.sessions;
     for (const auto& value : values) bytes += row_overhead(value.tensor);
-    return bytes + (values.empty() ? 0 : std::uint64_t{manifest_.config.ffn_width} * 32);
+    return bytes + (values.empty() ? 0 : std::uint64_t{manifest_.config.ffn_width} * 96);
   }
 
  private:

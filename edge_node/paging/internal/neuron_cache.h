@@ -1,11 +1,12 @@
 // NeuronCache: rows of neuron-major matrices, brought in as a pass wants them and kept by how often
 // they are wanted. Owned by a Pager; a pass's thread, which lends others.
 //
-// The mask of a pass is exact: it is known when the key matrix has been multiplied. Wanted rows
-// that are not kept are read in file order, neighbours together, and compared with their tags.
-// They arrive in two halves of one buffer by turns, whole blocks of neurons each, so that one half
-// is multiplied while the other fills. Then a row is copied to a kept place if it is wanted more
-// often than what lies there. Counts are halved as time goes by.
+// The mask of a pass is exact: it is known when the key matrix has been multiplied. Before, rows
+// that will probably be wanted are read ahead (RowGuess, RowsAhead). Wanted rows that are neither
+// kept nor ahead are then read in file order, neighbours together, and all are compared with their
+// tags. They arrive in two halves of one buffer by turns, whole blocks of neurons each, so that one
+// half is multiplied while the other fills. Then a row is copied to a kept place if it is wanted
+// more often than what lies there. Counts are halved as time goes by.
 #pragma once
 
 #include <array>
@@ -16,7 +17,9 @@
 #include "common/crypto/tagger.h"
 #include "common/env/env.h"
 #include "edge_node/paging/internal/aligned_memory.h"
-#include "edge_node/paging/internal/stored_pages.h"
+#include "edge_node/paging/internal/row_guess.h"
+#include "edge_node/paging/internal/row_table.h"
+#include "edge_node/paging/internal/rows_ahead.h"
 #include "edge_node/paging/pager_counters.h"
 
 namespace skein::paging {
@@ -33,25 +36,21 @@ class NeuronCache {
   NeuronCache(const StoredPages& pages, std::unique_ptr<BlockReads> reads, Clock& clock,
               PagerCounters& counters, Options options);
 
-  // Reads every page of these tensors once, verifies it and remembers its rows' tags.
+  // Reads every page of these tensors once, verifies it and remembers its rows' tags. Measures
+  // what reads cost.
   Result<void> learn_tags(MutableByteView page_buffer, Parallel& parallel);
+  // From now on rows are read ahead, through a buffer of so many bytes; `predictor` may be none.
+  void read_ahead(std::uint64_t bytes, std::unique_ptr<BlockReads> reads,
+                  std::unique_ptr<NeuronPredictor> predictor);
 
   // As PagedTensors.
+  void layer_begins(const PagedTensors::LayerInput& input, Parallel& parallel);
   Result<void> want(std::uint32_t tensor, std::span<const std::uint8_t> wanted, Parallel& parallel);
   Result<PagedTensors::Neurons> rows_from(std::uint32_t first, Parallel& parallel);
   void end_pass(Parallel& parallel);
 
  private:
-  static constexpr std::uint32_t kNowhere = ~0U;
-  struct Table {  // of a tensor
-    std::uint32_t tensor = 0;
-    std::uint32_t rows = 0;
-    std::uint32_t row_bytes = 0;
-    std::vector<std::uint64_t> segment_offsets;  // in the file
-    std::vector<Tag> tags;                       // of each row
-    std::vector<std::uint32_t> places;           // where it is kept
-    std::vector<std::uint8_t> uses;              // of late
-  };
+  static constexpr std::uint32_t kNowhere = RowTable::kNowhere;
   struct Owner {
     std::uint32_t table = kNowhere;
     std::uint32_t row = 0;
@@ -66,18 +65,23 @@ class NeuronCache {
     std::uint32_t first_arrival = 0, last_arrival = 0;
     std::uint32_t first_neuron = 0, last_neuron = 0;
     std::uint32_t reading = 0;  // reads that are out
-    std::uint64_t used = 0;     // bytes
     Result<void> result;
   };
 
-  std::uint64_t offset_of(const Table& table, std::uint32_t row) const;
-  std::uint32_t page_of(const Table& table, std::uint32_t row) const;
+  std::span<const Arrival> arrivals_of(const Half& half) const {
+    return std::span(arrivals_).subspan(half.first_arrival, half.last_arrival - half.first_arrival);
+  }
+  void sort_out(const RowTable& table, std::span<const std::uint8_t> wanted);
+  void guess(std::uint32_t index, bool by_recency, const PagedTensors::LayerInput* input);
+  Result<void> finish_ahead(Parallel& parallel);
+  void verify(std::span<Arrival> arrivals, Parallel& parallel);
+  tl::unexpected<Error> damaged(std::uint32_t row) const;
   Result<void> begin(Half& half);
   void plan_reads(Half& half);
   Result<void> collect(std::size_t at_least);
   Result<void> finish(Half& half, Parallel& parallel);
   Result<void> settle();
-  void keep(const Half& half, Parallel& parallel);
+  void keep(std::span<const Arrival> arrivals, Parallel& parallel);
   std::uint32_t place_for(std::uint8_t uses);
   void leave(Parallel& parallel);
   void age();
@@ -85,8 +89,10 @@ class NeuronCache {
   const StoredPages& pages_;
   Clock& clock_;
   PagerCounters& counters_;
-  std::vector<Table> tables_;
+  std::vector<RowTable> tables_;         // in the order of layers
   std::vector<std::uint32_t> table_of_;  // by tensor of the manifest
+  std::vector<std::uint32_t> table_of_layer_;
+  std::uint64_t gap_;  // bytes that a read may take along
   AlignedMemory staging_;
   AlignedMemory kept_;
   std::uint32_t kept_row_bytes_ = 0;
@@ -99,6 +105,8 @@ class NeuronCache {
   std::vector<std::uint8_t> wanted_;  // of its rows
   std::vector<const std::byte*> at_;  // of its rows
   std::vector<Arrival> arrivals_;     // its rows that must be read, in order
+  std::vector<Arrival> ahead_rows_;   // its rows that were read ahead, in order
+  bool ahead_done_ = false;           // those are there
   std::vector<BlockRead> planned_;    // scratch
   std::array<Half, 2> halves_;
   std::uint32_t half_ = 0;          // which is taken next
@@ -107,7 +115,11 @@ class NeuronCache {
   std::uint32_t begun_arrival_ = 0;
   std::vector<Tagger> taggers_;                                 // a task each
   std::vector<std::pair<std::uint32_t, std::uint32_t>> moves_;  // scratch: arrival, place
-  std::unique_ptr<BlockReads> reads_;  // last: gone before the memory that it writes to
+  std::unique_ptr<RowGuess> guess_;                             // none: nothing is read ahead
+  std::unique_ptr<RowsAhead> ahead_;
+  std::vector<std::uint32_t> guesses_;  // scratch: rows
+  Duration late_{}, missed_{};          // of the pass under way
+  std::unique_ptr<BlockReads> reads_;   // last: gone before the memory that it writes to
 };
 
 }  // namespace skein::paging

@@ -41,6 +41,7 @@ struct WholeRange {
 };
 
 inline constexpr std::chrono::seconds kReadDeadline{60};
+tl::unexpected<Error> silent_storage(std::string file = {});  // after that
 
 // Reads and waits. Errors as BlockReads'; kDeadline, after which reads may still be out: the next
 // `call` of the same `reads` needs another number, and leaves theirs alone.

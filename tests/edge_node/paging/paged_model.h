@@ -90,6 +90,7 @@ class PagedModel {
                                  whole / BlockReads::kMostAlignment * BlockReads::kMostAlignment);
     }
     plan.staging_bytes = std::uint64_t{1} << 18;
+    plan.ahead_bytes = ahead_bytes;
     plan.kept_row_bytes = 2048;
     double rows = 0;
     for (const std::uint32_t index : order_of_use(manifest())) {
@@ -119,6 +120,7 @@ class PagedModel {
 
   std::unique_ptr<Pager> pager;
   std::unique_ptr<Model> model;
+  std::uint64_t ahead_bytes = std::uint64_t{1} << 17;  // of the plans that it makes
 
  private:
   void write(PageSource& pages) {

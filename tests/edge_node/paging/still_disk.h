@@ -14,11 +14,17 @@ namespace skein::test {
 struct StillFile {
   Buffer bytes;
   std::optional<std::uint64_t> broken;  // a read of this offset fails
+  // As many reads fail of the BlockReads that was opened in that place.
+  std::uint32_t failing_reads = 0;
+  mutable std::uint32_t failures = 0;
+  mutable std::uint32_t opened = 0;
 };
 
 class StillReads final : public BlockReads {
  public:
-  explicit StillReads(const StillFile& file) : file_(file) { waiting_.reserve(kMostQueued); }
+  explicit StillReads(const StillFile& file) : file_(file), place_(file.opened++) {
+    waiting_.reserve(kMostQueued);
+  }
   ~StillReads() override {  // as a device does, which cannot be called back
     for (const BlockRead& read : waiting_) (void)take(read);
   }
@@ -50,6 +56,11 @@ class StillReads final : public BlockReads {
     if (file_.broken && *file_.broken >= read.offset && *file_.broken < end) {
       return fail(Errc::kInput, "the device failed", "offset " + std::to_string(read.offset));
     }
+    if (place_ == file_.failing_reads && file_.failures > 0) {
+      --file_.failures;
+      std::ranges::fill(read.out, std::byte{0x55});
+      return fail(Errc::kInput, "the device failed", "once");
+    }
     const std::uint64_t there = std::min<std::uint64_t>(end, file_.bytes.size());
     std::ranges::fill(read.out, std::byte{0});
     std::copy_n(file_.bytes.begin() + static_cast<std::ptrdiff_t>(read.offset), there - read.offset,
@@ -57,6 +68,7 @@ class StillReads final : public BlockReads {
     return {};
   }
   const StillFile& file_;
+  std::uint32_t place_;
   std::vector<BlockRead> waiting_;
 };
 

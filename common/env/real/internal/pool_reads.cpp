@@ -34,7 +34,7 @@ void PoolReads::work() {
 
 // Fewer than wanted will do where the system gives no more, but one there must be.
 Result<void> PoolReads::grow(std::size_t wanted) {
-  while (threads_.size() < std::min<std::size_t>(wanted, kMostInFlight)) {
+  while (threads_.size() < std::min<std::size_t>(wanted, kMostThreads)) {
     try {
       threads_.emplace_back([this] { work(); });
     } catch (const std::system_error& error) {

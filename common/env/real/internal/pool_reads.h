@@ -28,6 +28,7 @@ class PoolReads final : public BlockReads {
                    std::chrono::nanoseconds deadline) override;
 
  private:
+  static constexpr std::size_t kMostThreads = 32;
   void work();
   Result<void> grow(std::size_t wanted);
 

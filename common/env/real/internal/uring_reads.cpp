@@ -35,7 +35,6 @@ UringReads::UringReads(BlockFile file, Ring ring) : file_(std::move(file)), ring
 
 // The kernel writes into the callers' memory until the last read is back.
 UringReads::~UringReads() {
-  queue_.clear();
   while (at_device_ > 0) {
     io_uring_cqe* entry = nullptr;
     if (::io_uring_wait_cqe(ring_.get(), &entry) != 0) continue;
@@ -46,17 +45,19 @@ UringReads::~UringReads() {
 
 Result<void> UringReads::submit(std::span<const BlockRead> reads) {
   TRY_VOID(check_block_reads(*this, reads, waiting()));
+  queue_.erase(queue_.begin(), queue_.begin() + static_cast<std::ptrdiff_t>(begun_));
+  begun_ = 0;
   queue_.insert(queue_.end(), reads.begin(), reads.end());
   begin_queued();
   return {};
 }
 
+// All that there is room for goes to the kernel in one call.
 void UringReads::begin_queued() {
-  while (!queue_.empty() && !free_.empty()) {
+  while (queued() > 0 && !free_.empty()) {
     const std::uint32_t slot = free_.back();
     free_.pop_back();
-    slots_[slot] = BlockProgress{.read = queue_.front()};
-    queue_.pop_front();
+    slots_[slot] = BlockProgress{.read = queue_[begun_++]};
     prepare(slot);
   }
   enter();
@@ -81,24 +82,32 @@ void UringReads::enter() {
   if (taken > 0) at_device_ += static_cast<std::size_t>(taken);
 }
 
-void UringReads::reap() {
+// What has ended and `done` has room for; the number.
+std::size_t UringReads::reap(std::span<BlockReadDone> done) {
+  std::size_t taken = 0;
   io_uring_cqe* entry = nullptr;
-  while (::io_uring_peek_cqe(ring_.get(), &entry) == 0) {
+  while (taken < done.size() && ::io_uring_peek_cqe(ring_.get(), &entry) == 0) {
     const auto slot = static_cast<std::uint32_t>(entry->user_data);
     const std::int64_t got = entry->res;
     ::io_uring_cqe_seen(ring_.get(), entry);
     --at_device_;
-    finish(slot, got);
+    taken += finish(slot, got, done[taken]) ? 1 : 0;
   }
+  return taken;
 }
 
-void UringReads::finish(std::uint32_t slot, std::int64_t got) {
+// False: the rest of it must be read.
+bool UringReads::finish(std::uint32_t slot, std::int64_t got, BlockReadDone& done) {
   Result<bool> whole = file_.advance(slots_[slot], got);
-  if (whole && !*whole) return prepare(slot);
-  Result<void> result;
-  if (!whole) result = tl::unexpected<Error>(std::move(whole.error()));
-  done_.push_back({slots_[slot].read.tag, std::move(result)});
+  if (whole && !*whole) {
+    prepare(slot);
+    return false;
+  }
+  done.tag = slots_[slot].read.tag;
+  done.result = {};
+  if (!whole) done.result = tl::unexpected<Error>(std::move(whole.error()));
   free_.push_back(slot);
+  return true;
 }
 
 void UringReads::sleep_until_done(std::size_t wanted, std::chrono::nanoseconds most) {
@@ -109,8 +118,9 @@ void UringReads::sleep_until_done(std::size_t wanted, std::chrono::nanoseconds m
   }
   const auto seconds = std::chrono::floor<std::chrono::seconds>(most);
   __kernel_timespec time{.tv_sec = seconds.count(), .tv_nsec = (most - seconds).count()};
-  // While others queue for the device each end makes room for a begin.
-  const std::size_t ends = queue_.empty() ? std::min(wanted, at_device_) : 1;
+  // While others queue for the device, half of what it has keeps it busy until they are begun.
+  const std::size_t ends =
+      std::min(wanted, queued() == 0 ? at_device_ : std::max<std::size_t>(1, at_device_ / 2));
   io_uring_cqe* entry = nullptr;
   ::io_uring_wait_cqes(ring_.get(), &entry, static_cast<unsigned>(ends), &time, nullptr);
 }
@@ -119,18 +129,14 @@ std::size_t UringReads::wait(std::span<BlockReadDone> done, std::size_t at_least
                              std::chrono::nanoseconds deadline) {
   const std::size_t target = std::min({at_least, waiting(), done.size()});
   const auto until = moment_after(deadline);
-  for (;;) {
-    reap();
+  for (std::size_t taken = 0;;) {
+    taken += reap(done.subspan(taken));
     begin_queued();
-    if (done_.size() >= target) break;
+    if (taken >= target) return taken;
     const auto left = until - std::chrono::steady_clock::now();
-    if (left <= left.zero()) break;
-    sleep_until_done(target - done_.size(), left);
+    if (left <= left.zero()) return taken;
+    sleep_until_done(target - taken, left);
   }
-  const std::size_t taken = std::min(done.size(), done_.size());
-  std::move(done_.begin(), done_.begin() + static_cast<std::ptrdiff_t>(taken), done.begin());
-  done_.erase(done_.begin(), done_.begin() + static_cast<std::ptrdiff_t>(taken));
-  return taken;
 }
 
 }  // namespace skein::real

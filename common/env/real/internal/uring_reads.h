@@ -1,11 +1,11 @@
 // UringReads: BlockReads by io_uring. No thread of its own: what waits in the queue goes to the
-// device in submit() and wait().
+// device in submit() and wait(). What has ended and was not asked for yet stays in the kernel's
+// ring. Once warm no call allocates.
 #pragma once
 
 #include <liburing.h>
 
 #include <array>
-#include <deque>
 #include <memory>
 #include <vector>
 
@@ -43,14 +43,13 @@ class UringReads final : public BlockReads {
                    std::chrono::nanoseconds deadline) override;
 
  private:
-  std::size_t waiting() const {
-    return queue_.size() + done_.size() + kMostInFlight - free_.size();
-  }
+  std::size_t queued() const { return queue_.size() - begun_; }
+  std::size_t waiting() const { return queued() + kMostInFlight - free_.size(); }
   void begin_queued();
   void prepare(std::uint32_t slot);
   void enter();
-  void reap();
-  void finish(std::uint32_t slot, std::int64_t got);
+  std::size_t reap(std::span<BlockReadDone> done);
+  bool finish(std::uint32_t slot, std::int64_t got, BlockReadDone& done);
   void sleep_until_done(std::size_t wanted, std::chrono::nanoseconds most);
 
   BlockFile file_;
@@ -58,8 +57,8 @@ class UringReads final : public BlockReads {
   std::array<BlockProgress, kMostInFlight> slots_;
   std::vector<std::uint32_t> free_;  // slots
   std::size_t at_device_ = 0;        // the kernel holds these; others may stand in the ring
-  std::deque<BlockRead> queue_;
-  std::deque<BlockReadDone> done_;
+  std::vector<BlockRead> queue_;     // from begun_ on
+  std::size_t begun_ = 0;
 };
 
 }  // namespace skein::real
