@@ -164,7 +164,7 @@ Task<Result<void>> inspect(Env env, Terminal& terminal, std::shared_ptr<InspectO
   ModelArguments arguments = options->model;
   arguments.needs_digest = true;
   if (options->plan) {
-    CO_TRY(const ModelFile::Planned planned, ModelFile::plan_paging(env.disk, arguments));
+    CO_TRY(const ModelFile::Planned planned, ModelFile::plan_paging(env, arguments));
     const Manifest& manifest = planned.artifact.manifest;
     if (options->json) {
       print(terminal, describe(manifest, planned.plan));
@@ -226,7 +226,7 @@ void add_inspect(CLI::App& tool, Command& chosen) {
   auto options = std::make_shared<InspectOptions>();
   CLI::App* command =
       add_model_command(tool, chosen, "inspect", "what a model file holds", options);
-  add_memory_budget(command, options->model);
+  add_memory_budget(command, chosen, options->model);
   command
       ->add_flag("--plan", options->plan,
                  "what stays in memory, streams or is cached under --memory-budget")

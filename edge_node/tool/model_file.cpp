@@ -57,32 +57,36 @@ Task<Result<std::unique_ptr<ModelFile>>> ModelFile::open(Env env, ModelArguments
   co_return co_await open(env.disk, std::move(arguments));
 }
 
-Result<ModelFile::Planned> ModelFile::plan_paging(Disk& disk, const ModelArguments& arguments) {
+Result<ModelFile::Planned> ModelFile::plan_paging(Env env, const ModelArguments& arguments) {
   if (!arguments.vocabulary.empty()) {
     return fail(Errc::kUsage, "a vocabulary of its own does not go with a memory budget", "--vocab",
                 "use the one that the artifact carries");
   }
   {
-    TRY(const auto file, disk.map(arguments.path));
+    TRY(const auto file, env.disk.map(arguments.path));
     if (!is_artifact(file->bytes())) {
       return fail(Errc::kUsage, "only an artifact can be run under a memory budget", arguments.path,
                   "make one with `skein import` or `skein compress`");
     }
   }
-  TRY(Pager::Artifact artifact, Pager::look_at(disk, arguments.path));
+  TRY(Pager::Artifact artifact, Pager::look_at(env.disk, arguments.path));
   const std::uint64_t row = std::uint64_t{artifact.manifest.config.vocab} * sizeof(float);
-  const ResidencyRequest request = {.budget = arguments.memory_budget,
-                                    .baseline = tool::peak_memory(),
-                                    .extra = arguments.extra_bytes + arguments.extra_rows * row,
-                                    .sessions = arguments.sessions,
-                                    .alignment = artifact.alignment};
+  const ResidencyRequest request = {
+      .budget = arguments.memory_budget,
+      .baseline = tool::peak_memory(),
+      .extra = arguments.extra_bytes + arguments.extra_rows * row,
+      .sessions = arguments.sessions,
+      .alignment = artifact.alignment,
+      .threads = static_cast<std::uint32_t>(env.compute.parallel().threads()),
+      .coded = artifact.coded,
+      .stored = artifact.sizes};
   TRY(ResidencyPlan plan, plan_residency(artifact.manifest, request));
   return Planned{std::move(artifact), std::move(plan)};
 }
 
 Task<Result<std::unique_ptr<ModelFile>>> ModelFile::open_paged(Env env, ModelArguments arguments) {
   auto opened = std::unique_ptr<ModelFile>(new ModelFile);
-  CO_TRY(Planned planned, plan_paging(env.disk, arguments));
+  CO_TRY(Planned planned, plan_paging(env, arguments));
   opened->file_bytes_ = planned.artifact.offsets.back();
   TagKey key;
   env.random.fill(key);

@@ -14,6 +14,7 @@ class MemoryAccount {
   static constexpr std::uint64_t kBytesAPlace = 8;  // beside a kept row's bytes: whose it is
   static constexpr std::uint64_t kHashBytes = 16;   // of a row
   static constexpr std::uint64_t kMemoryPage = 4096;
+  static constexpr std::uint64_t kCoderBytes = std::uint64_t{3} << 19;  // of one that decodes
 
   static std::uint64_t aligned(std::uint64_t bytes) {
     return (bytes + kMemoryPage - 1) / kMemoryPage * kMemoryPage;
@@ -41,7 +42,8 @@ class MemoryAccount {
   std::uint64_t paging_overhead(const Candidates& values) const {
     std::uint64_t bytes = state_bytes_ * request_.sessions;
     for (const auto& value : values) bytes += row_overhead(value.tensor);
-    return bytes + (values.empty() ? 0 : std::uint64_t{manifest_.config.ffn_width} * 32);
+    const bool neurons = !values.empty() || request_.coded;
+    return bytes + (neurons ? std::uint64_t{manifest_.config.ffn_width} * 32 : 0);
   }
 
  private:
@@ -53,7 +55,7 @@ class MemoryAccount {
   const ResidencyRequest& request_;
   std::vector<bool> pinned_pages_;
   std::uint64_t pinned_ = 0, vectors_ = 0, tables_ = 0, state_bytes_ = 0, answers_ = 0;
-  std::uint64_t embedding_ = 0, tokenizer_ = 0, reserve_ = 0;
+  std::uint64_t embedding_ = 0, tokenizer_ = 0, reserve_ = 0, scratch_ = 0;
   std::uint32_t rows_ = 0;
 };
 
