@@ -47,25 +47,40 @@ Result<void> CodedPages::decode(const CodedPage& coded, std::byte* out, Coder& c
   return {};
 }
 
-// Each coder takes the next page that is left.
-void CodedPages::run(std::span<Kept> work, Parallel& parallel) {
+// work(i, coder) for each; a coder takes the next that is left.
+template <class Work>
+void CodedPages::share_out(std::size_t count, Parallel& parallel, const Work& work) {
   struct Job {
     CodedPages& pages;
-    std::span<Kept> work;
+    std::size_t count;
+    const Work& work;
     std::atomic<std::size_t> next{0};
     void run(std::size_t coder) {
-      for (std::size_t i = next++; i < work.size(); i = next++) {
-        work[i].result = pages.decode(work[i].coded, work[i].out, *pages.coders_[coder]);
-      }
+      for (std::size_t i = next++; i < count; i = next++) work(i, *pages.coders_[coder]);
     }
-  } job{*this, work};
-  const std::size_t tasks = std::min({coders_.size(), parallel.threads(), work.size()});
-  run_tasks(parallel, tasks, job);
+  } job{*this, count, work};
+  run_tasks(parallel, std::min({coders_.size(), parallel.threads(), count}), job);
+}
+
+void CodedPages::run(std::span<Kept> work, Parallel& parallel) {
+  share_out(work.size(), parallel, [&](std::size_t i, Coder& coder) {
+    work[i].result = decode(work[i].coded, work[i].out, coder);
+  });
 }
 
 Result<void> CodedPages::decode_all(std::span<Kept> pages, Parallel& parallel) {
   run(pages, parallel);
   for (Kept& page : pages) TRY_VOID(std::move(page.result));
+  return {};
+}
+
+Result<void> CodedPages::code_all(std::span<Coding> pages, Parallel& parallel) {
+  share_out(pages.size(), parallel, [&](std::size_t i, Coder& coder) {
+    Coding& page = pages[i];
+    page.result = pages_.check(page.page, page.bytes, coder.hasher);
+    if (page.result) page.coded = coder.coder.code(page.bytes, page.parts);
+  });
+  for (Coding& page : pages) TRY_VOID(std::move(page.result));
   return {};
 }
 

@@ -46,6 +46,7 @@ MemoryAccount::MemoryAccount(const Manifest& manifest, const ResidencyRequest& r
   }
   tokenizer_ = manifest.tokenizer.bytes * kTokenizerTimes;
   reserve_ = kReserve + request.budget / 256;
+  widen(0);
 }
 
 void MemoryAccount::pin_page_of(const TensorEntry& tensor) {
@@ -66,10 +67,10 @@ std::uint64_t MemoryAccount::scratch(std::uint32_t rows) const {
   return rows * row + blocks * config.width * sizeof(float) + config.ffn_width;
 }
 
-void MemoryAccount::close_fixed() {
-  const std::uint64_t room = request_.budget - std::min(request_.budget, request_.baseline);
-  // A share that grows with the budget, so that pages never lose memory to it.
-  scratch_ = std::clamp(room / kScratchShare, scratch(kFewRows), scratch(kMostRows));
+// A share that grows with what there is, so that pages never lose memory to it.
+void MemoryAccount::widen(std::uint64_t surplus) {
+  const std::uint64_t least = scratch(kFewRows);
+  scratch_ = least + std::min(surplus / kScratchShare, scratch(kMostRows) - least);
   rows_ = kFewRows;
   while (rows_ < kMostRows && scratch(rows_ + kFewRows) <= scratch_) rows_ += kFewRows;
 }
@@ -80,9 +81,7 @@ std::uint64_t MemoryAccount::fixed() const {
   return sum;
 }
 
-std::uint64_t MemoryAccount::least() const {
-  return fixed() - scratch_ + scratch(kFewRows) - request_.budget / 256;
-}
+std::uint64_t MemoryAccount::least() const { return fixed() - request_.budget / 256; }
 
 std::vector<MemoryShare> MemoryAccount::fixed_shares() const {
   return {{"process as it is", request_.baseline},

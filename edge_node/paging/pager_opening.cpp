@@ -2,6 +2,7 @@
 // streams is laid out.
 #include <algorithm>
 #include <cstring>
+#include <tuple>
 
 #include "common/base/check.h"
 #include "common/env/block_reads.h"
@@ -233,7 +234,61 @@ Result<void> Pager::decode_run(std::span<const Held> pages, MutableByteView stag
   return coded_->decode_all(work, parallel);
 }
 
-// Of a plain file: what is to stay coded is coded now.
-Result<void> Pager::code_held(Parallel&) { return {}; }
+// Of a plain file: what is to stay coded is coded now, the first pages of each matrix in turn. How
+// large they become was a guess: those that do not fit any more are read in each pass.
+Result<void> Pager::code_held(Parallel& parallel) {
+  if (plan_.coded_bytes == 0) return {};
+  struct Place {
+    double depth = 0;
+    std::uint32_t tensor = 0, segment = 0;
+  };
+  std::vector<Place> places;
+  for (const std::uint32_t tensor : order_of_use(manifest())) {
+    const auto count = static_cast<std::uint32_t>(manifest().tensors[tensor].segments.size());
+    for (std::uint32_t i = 0; i < count; ++i) {
+      if (is_kept_coded(tensor, i)) places.push_back({(i + 0.5) / count, tensor, i});
+    }
+    plan_.tensors[tensor].coded_segments = 0;
+  }
+  std::ranges::sort(places, {},
+                    [](const Place& place) { return std::tuple(place.depth, place.tensor); });
+  const MutableByteView all = held_.emplace_back(plan_.coded_bytes).bytes();
+  const auto parts = parts_of_pages(manifest());
+  const std::uint32_t alignment = lookup_.reads->alignment();
+  std::uint64_t used = 0;
+  std::vector<CodedPages::Coding> work;
+  std::vector<AlignedMemory> memory;
+  for (std::size_t first = 0; first < places.size(); first += work.size()) {
+    const std::size_t count = std::min<std::size_t>(plan_.coders, places.size() - first);
+    work.clear();
+    for (std::size_t i = 0; i < count; ++i) {
+      const Place& place = places[first + i];
+      const std::uint32_t page = manifest().tensors[place.tensor].segments[place.segment].page;
+      const WholeRange range = pages_->range_of(page, alignment);
+      if (memory.size() <= i) memory.emplace_back(plan_.slot_bytes);
+      const MutableByteView read = memory[i].bytes().first(range.size);
+      if (auto done = paging::read_now(*lookup_.reads, range.first, read, ++lookup_.calls); !done) {
+        return tl::unexpected<Error>(pages_->of_page(page, std::move(done.error())));
+      }
+      counters_.bytes_read += range.size;
+      work.push_back({page, read.subspan(range.lead, pages_->sizes[page]), parts[page], {}, {}});
+    }
+    TRY_VOID(coded_->code_all(work, parallel));
+    for (std::size_t i = 0; i < count; ++i) {
+      const Place& place = places[first + i];
+      const Buffer& coded = work[i].coded;
+      if (used + coded.size() > all.size()) {
+        plan_.coded_bytes = used;
+        return {};
+      }
+      std::ranges::copy(coded, all.begin() + static_cast<std::ptrdiff_t>(used));
+      coded_at_[work[i].page] = ByteView(all).subspan(used, coded.size());
+      used = paging::page_aligned(used + coded.size());
+      ++plan_.tensors[place.tensor].coded_segments;
+    }
+  }
+  plan_.coded_bytes = used;
+  return {};
+}
 
 }  // namespace skein

@@ -97,6 +97,7 @@ class Planner {
                   "give at least " + std::to_string(least / kMib + 2) +
                       "M");  // the next process may hold a little more
     }
+    account_.widen(request_.budget - least);
     if (!pin_everything()) share_out(request_.budget);
     finish();
     return std::move(plan_);
@@ -132,7 +133,7 @@ class Planner {
   std::uint64_t least_buffers() const;
   bool pin_everything();
   void share_out(std::uint64_t budget);
-  std::uint64_t set_buffers(Option& option, std::uint64_t left) const;
+  std::uint64_t set_buffers(Option& option, std::uint64_t surplus) const;
   bool choose(Option& option, std::uint64_t left) const;
   std::uint64_t keep_pages(std::uint64_t left);
   void keep_rows(std::uint64_t left);
@@ -213,7 +214,6 @@ void Planner::find_candidates() {
     plan_.tensors[i].kind = Residence::kPinned;
     account_.pin_page_of(manifest_.tensors[i]);
   }
-  account_.close_fixed();
 }
 
 // How many pages a block of neurons may touch.
@@ -290,26 +290,26 @@ bool Planner::pin_everything() {
   return true;
 }
 
-// Shares that grow with the memory that is left, so that pages never lose any to buffers when there
-// is more. What the option's buffers take.
-std::uint64_t Planner::set_buffers(Option& option, std::uint64_t left) const {
+// The least that will do, and a share of what there is beyond, so that pages never lose memory to
+// buffers when there is more. What the option's buffers take.
+std::uint64_t Planner::set_buffers(Option& option, std::uint64_t surplus) const {
   ResidencyPlan& plan = option.buffers;
   std::uint64_t taken = 0;
   const auto take = [&](std::uint64_t share, std::uint64_t one, std::uint64_t least,
                         std::uint64_t most) {
-    const std::uint64_t bytes = std::clamp(share, least * one, most * one);
+    const std::uint64_t bytes = least * one + std::min(share, (most - least) * one);
     taken += bytes;
     return static_cast<std::uint32_t>(bytes / one);
   };
   if (option.streams) {
     const std::uint32_t least = std::max(kLeastSlots, option.decodes ? least_decoded_ : 0);
-    plan.stream_slots = take(left / 8, slot_bytes_, least, kMostSlots);
+    plan.stream_slots = take(surplus / 8, slot_bytes_, least, kMostSlots);
     plan.slot_bytes = static_cast<std::uint32_t>(slot_bytes_);
   }
   if (option.decodes) {
-    plan.coders = take(left / 6, MemoryAccount::kCoderBytes, 1, std::max(1U, request_.threads));
+    plan.coders = take(surplus / 6, MemoryAccount::kCoderBytes, 1, std::max(1U, request_.threads));
     plan.decode_buffers =
-        take(left / 16, decoded_bytes_, least_decoded_, std::max(kMostDecoded, least_decoded_));
+        take(surplus / 16, decoded_bytes_, least_decoded_, std::max(kMostDecoded, least_decoded_));
     plan.decode_buffer_bytes = static_cast<std::uint32_t>(decoded_bytes_);
   }
   if (request_.coded && !option.streams) {
@@ -324,8 +324,9 @@ std::uint64_t Planner::set_buffers(Option& option, std::uint64_t left) const {
 
 // What is kept with such buffers; false where they do not go with the model.
 bool Planner::choose(Option& option, std::uint64_t left) const {
-  option.taken = set_buffers(option, left);
-  if (option.taken > left) return false;
+  const std::uint64_t least = set_buffers(option, 0);
+  if (least > left) return false;
+  option.taken = set_buffers(option, left - least);
   const std::uint64_t room = left - option.taken;
   option.slack = request_.coded ? 0 : std::min(room, account_.pinned_slack(dense_));
   const paging::TierRates rates = {

@@ -51,6 +51,15 @@ class CodedPages {
     Result<void> result{};
   };
   Result<void> decode_all(std::span<Kept> pages, Parallel& parallel);
+  // Pages as they are used, compared with their hashes, then coded. Likewise.
+  struct Coding {
+    std::uint32_t page = 0;
+    ByteView bytes;
+    std::span<const PageSegment> parts;
+    Buffer coded;
+    Result<void> result{};
+  };
+  Result<void> code_all(std::span<Coding> pages, Parallel& parallel);
 
  private:
   static constexpr std::uint32_t kNothing = ~0U;
@@ -60,6 +69,8 @@ class CodedPages {
     Sha256 hasher;
     Tagger tagger;
   };
+  template <class Work>
+  void share_out(std::size_t count, Parallel& parallel, const Work& work);
   void run(std::span<Kept> work, Parallel& parallel);
   Result<void> decode(const CodedPage& coded, std::byte* out, Coder& coder);
 

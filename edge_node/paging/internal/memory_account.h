@@ -24,10 +24,11 @@ class MemoryAccount {
 
   // A tensor that stays with its pages, which it shares with others.
   void pin_page_of(const TensorEntry& tensor);
-  void close_fixed();  // no more of those
+  // Longer passes, where a budget is so much above the least.
+  void widen(std::uint64_t surplus);
 
   std::uint64_t fixed() const;  // with most_rows() rows a pass
-  std::uint64_t least() const;  // with as few as make sense
+  std::uint64_t least() const;  // before widen()
   std::vector<MemoryShare> fixed_shares() const;
   std::uint32_t most_rows() const { return rows_; }
   // Of pages that are read together, where reads begin and end elsewhere than pages.

@@ -41,6 +41,14 @@ inline void add_memory_budget(CLI::App* command, Command& chosen, ModelArguments
                    "as they are needed")
       ->transform(CLI::AsSizeValue(false))
       ->type_name("SIZE");
+  command
+      ->add_option("--paging-rates", model.paging_rates,
+                   "what the plan goes by instead of measuring: million bytes a second that "
+                   "storage reads, a thread decodes and memory delivers, e.g. 300,800,20000")
+      ->delimiter(',')
+      ->expected(3)
+      ->check(CLI::Range(0.001, 1e9))
+      ->needs("--memory-budget");
   add_storage_options(*command, chosen);
 }
 

@@ -83,7 +83,8 @@ class PagedModel {
   // This share of each matrix's pages and of the neurons' rows stays in memory, and of the
   // matrices' pages `coded` of them coded; few and small buffers. 1 of the first: all of them do,
   // and nothing is paged.
-  ResidencyPlan plan(double share, double coded = 0) const {
+  ResidencyPlan plan(double share, double coded = 0,
+                     std::uint64_t most_coded = std::uint64_t{1} << 26) const {
     const ResidencyRequest request{.budget = std::uint64_t{1} << 34,
                                    .alignment = artifact_.alignment,
                                    .coded = artifact_.coded,
@@ -93,7 +94,7 @@ class PagedModel {
     if (artifact_.coded || coded > 0) {
       plan.coders = 2;
       plan.decode_buffers = 9;
-      plan.coded_bytes = coded > 0 ? std::uint64_t{1} << 30 : 0;
+      plan.coded_bytes = coded > 0 ? most_coded : 0;
     }
     plan.stream_slots = 9;
     for (const PageEntry& page : manifest().pages) {

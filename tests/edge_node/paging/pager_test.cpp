@@ -59,6 +59,11 @@ TEST_P(PagedGolden, LogitsAreThoseOfTheWholeModelInEveryTier) {
   expect_the_whole_models(GetParam(), PageCoding::kCoded, kAll);
 }
 
+TEST_P(PagedGolden, LogitsAreThoseOfTheWholeModelWherePagesAreCodedAtOpening) {
+  constexpr Tiers kAll[] = {{0.5, 0.4}, {0, 0.9}, {0, 0.4}};
+  expect_the_whole_models(GetParam(), PageCoding::kPlain, kAll);
+}
+
 INSTANTIATE_TEST_SUITE_P(Versions, PagedGolden, testing::ValuesIn(test::kGoldenModels),
                          [](const auto& kind) {
                            std::string name = kind.param.name;
@@ -185,6 +190,28 @@ TEST(Pager, APageThatStaysCodedIsVerifiedAtOpening) {
   EXPECT_EQ(opened.error().code, Errc::kCorrupt);
   EXPECT_NE(opened.error().what.find("page " + std::to_string(page)), std::string::npos)
       << to_string(opened.error());
+}
+
+TEST(Pager, PagesThatAreLargerCodedThanPlannedAreReadInEachPass) {
+  Given given(Format::kQ4, 0);
+  std::vector<float> expected(given.logits.size());
+  ASSERT_TRUE(given.step(5));
+  std::ranges::copy(given.logits, expected.begin());
+  std::uint64_t before = ~0ULL;
+  for (const std::uint64_t most : {1U, 4'000U, 12'000U}) {
+    ASSERT_TRUE(given.paged.open(given.paged.plan(0, 0.9, most), given.alone));
+    EXPECT_LE(given.paged.pager->plan().coded_bytes, most);
+    const PagerCounters opened = given.paged.pager->counters();
+    given.runner.emplace(*given.paged.model, given.alone);
+    given.state = given.paged.model->initial_state();
+    ASSERT_TRUE(given.step(5));
+    EXPECT_EQ(given.logits, expected) << most;
+    const PagerCounters ran = given.paged.pager->counters();
+    const std::uint64_t pages = ran.hits + ran.misses - opened.hits - opened.misses;
+    EXPECT_LT(pages, before) << most;
+    before = pages;
+    given.runner.reset();
+  }
 }
 
 TEST(Pager, AFailingDeviceEndsThePassNamedAndChangesNoState) {
