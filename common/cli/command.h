@@ -22,15 +22,33 @@ struct Terminal {
 
 struct Command {
   std::function<Task<Result<void>>(Env env, Terminal& terminal)> run;
-  unsigned threads = 0;      // 0 = the physical cores
+  unsigned threads = 0;  // 0 = the physical cores
+  // Storage made slower (common/env/throttle); 0: as it is.
+  double storage_mbps = 0;
+  unsigned storage_latency_us = 0;
   std::string cache_folder;  // for what may be lost; set before the command line is read
 };
 
 inline constexpr unsigned kMaxThreads = 1024;
+inline constexpr double kLeastStorageMbps = 0.1;
+inline constexpr double kMostStorageMbps = 1e6;
+inline constexpr unsigned kMostStorageLatencyUs = 10'000'000;
 
 inline void add_threads_option(CLI::App& command, Command& chosen) {
   command.add_option("--threads", chosen.threads, "threads (default: the physical cores)")
       ->check(CLI::Range(0U, kMaxThreads));
+}
+
+// For commands that read weights while they run: figures of slower storage, on this one.
+inline void add_storage_options(CLI::App& command, Command& chosen) {
+  command
+      .add_option("--storage-mbps", chosen.storage_mbps,
+                  "read storage no faster than so many million bytes a second")
+      ->check(CLI::Range(kLeastStorageMbps, kMostStorageMbps));
+  command
+      .add_option("--storage-latency-us", chosen.storage_latency_us,
+                  "a read takes so many microseconds before its first byte")
+      ->check(CLI::Range(0U, kMostStorageLatencyUs));
 }
 
 }  // namespace skein

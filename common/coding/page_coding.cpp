@@ -13,9 +13,14 @@ namespace skein {
 
 static_assert(kMaxCodablePage <= kMaxQuantizedBytes && kMaxCodablePage <= kMaxElementBytes);
 
+struct FreeDecompressor {
+  void operator()(ZSTD_DCtx* context) const { ZSTD_freeDCtx(context); }
+};
+
 struct PageCoder::Memory {
   QuantizedMemory quantized;
   Buffer room;
+  std::unique_ptr<ZSTD_DCtx, FreeDecompressor> zstd;  // made when a page needs it
 };
 
 namespace {
@@ -114,7 +119,9 @@ class PartWriter {
 // Takes a coded page apart, never past its end.
 class PartReader {
  public:
-  PartReader(ByteView coded, QuantizedMemory& memory) : coded_(coded), memory_(memory) {}
+  using Decompressor = std::unique_ptr<ZSTD_DCtx, FreeDecompressor>;
+  PartReader(ByteView coded, QuantizedMemory& memory, Decompressor& zstd)
+      : coded_(coded), memory_(memory), zstd_(zstd) {}
 
   bool at_end() const { return coded_.empty(); }
 
@@ -174,7 +181,9 @@ class PartReader {
     TRY(const auto bytes, take<std::uint32_t>());
     TRY(const MutableByteView to, fills(page, bytes));
     TRY(const ByteView body, take_body());
-    const std::size_t made = ZSTD_decompress(to.data(), to.size(), body.data(), body.size());
+    if (!zstd_) zstd_.reset(ZSTD_createDCtx());
+    const std::size_t made =
+        ZSTD_decompressDCtx(zstd_.get(), to.data(), to.size(), body.data(), body.size());
     if (ZSTD_isError(made) || made != to.size()) return corrupt("a part does not unpack");
     return to.size();
   }
@@ -211,6 +220,7 @@ class PartReader {
 
   ByteView coded_;
   QuantizedMemory& memory_;
+  Decompressor& zstd_;
 };
 
 }  // namespace
@@ -265,7 +275,7 @@ Result<void> PageCoder::decode(ByteView coded, MutableByteView page) {
   if (form != static_cast<std::uint8_t>(PageForm::kParts)) {
     return corrupt("the page is of form " + std::to_string(form));
   }
-  PartReader reader(coded, memory_->quantized);
+  PartReader reader(coded, memory_->quantized, memory_->zstd);
   while (!page.empty()) {
     TRY(const std::size_t made, reader.read(page));
     page = page.subspan(made);

@@ -72,6 +72,8 @@ int main(int argc, char** argv) {
   skein::RealOptions options;
   options.compute_threads = chosen.threads;
   options.log_level = skein::LogLevel::kWarn;
+  options.storage.megabytes_per_second = chosen.storage_mbps;
+  options.storage.latency = std::chrono::microseconds(chosen.storage_latency_us);
   skein::RealEnv real(options);
   skein::Terminal terminal{std::cin, std::cout, std::cerr, isatty(STDERR_FILENO) == 1};
   const skein::Result<void> result = real.run(chosen.run(real.env(), terminal));

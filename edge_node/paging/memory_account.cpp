@@ -32,6 +32,9 @@ MemoryAccount::MemoryAccount(const Manifest& manifest, const ResidencyRequest& r
     largest_page = std::max<std::uint64_t>(largest_page, page.bytes);
   }
   tables_ += aligned(largest_page) + 2ULL * request.alignment;
+  if (request.coded) {  // looking up decodes, too; and tags of pages
+    tables_ += aligned(largest_page) + kCoderBytes + manifest.pages.size() * 2 * kHashBytes;
+  }
   for (const TensorEntry& tensor : manifest.tensors) {
     tables_ += 2 * sizeof(TensorEntry) + tensor.segments.size() * (sizeof(Segment) + 32);
     if (tensor.name == "emb.weight") {
@@ -45,6 +48,7 @@ MemoryAccount::MemoryAccount(const Manifest& manifest, const ResidencyRequest& r
   }
   tokenizer_ = manifest.tokenizer.bytes * kTokenizerTimes;
   reserve_ = kReserve + request.budget / 256;
+  widen(0);
 }
 
 void MemoryAccount::pin_page_of(const TensorEntry& tensor) {
@@ -65,9 +69,12 @@ std::uint64_t MemoryAccount::scratch(std::uint32_t rows) const {
   return rows * row + blocks * config.width * sizeof(float) + config.ffn_width;
 }
 
-void MemoryAccount::close_fixed() {
-  const std::uint64_t room = request_.budget - std::min(request_.budget, request_.baseline);
-  rows_ = scratch(kMostRows) <= room / kScratchShare ? kMostRows : kFewRows;
+// A share that grows with what there is, so that pages never lose memory to it.
+void MemoryAccount::widen(std::uint64_t surplus) {
+  const std::uint64_t least = scratch(kFewRows);
+  scratch_ = least + std::min(surplus / kScratchShare, scratch(kMostRows) - least);
+  rows_ = kFewRows;
+  while (rows_ < kMostRows && scratch(rows_ + kFewRows) <= scratch_) rows_ += kFewRows;
 }
 
 std::uint64_t MemoryAccount::fixed() const {
@@ -76,9 +83,7 @@ std::uint64_t MemoryAccount::fixed() const {
   return sum;
 }
 
-std::uint64_t MemoryAccount::least() const {
-  return fixed() - scratch(rows_) + scratch(kFewRows) - request_.budget / 256;
-}
+std::uint64_t MemoryAccount::least() const { return fixed() - request_.budget / 256; }
 
 std::vector<MemoryShare> MemoryAccount::fixed_shares() const {
   return {{"process as it is", request_.baseline},
@@ -90,7 +95,7 @@ std::vector<MemoryShare> MemoryAccount::fixed_shares() const {
           {"tables", tables_},
           {"states", state_bytes_ * request_.sessions},
           {"logits and sampling", answers_},
-          {"scratch of a pass", scratch(rows_)},
+          {"scratch of a pass", scratch_},
           {"reserve", reserve_}};
 }
 

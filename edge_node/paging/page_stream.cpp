@@ -16,8 +16,8 @@ PageStream::PageStream(const StoredPages& pages, std::unique_ptr<BlockReads> rea
       memory_(std::size_t{options.slots} * options.slot_bytes),
       slots_(options.slots),
       hashers_(options.slots),
-      tags_(cycle_.size()),
-      has_tag_(cycle_.size()),
+      tags_(pages.coded ? 0 : cycle_.size()),
+      has_tag_(tags_.size()),
       last_(static_cast<std::uint32_t>(cycle_.size())),
       reads_(std::move(reads)) {
   for (std::size_t i = 0; i < slots_.size(); ++i) {
@@ -39,7 +39,7 @@ std::uint32_t PageStream::after(std::uint32_t entry) const {
 }
 
 const std::byte* PageStream::data_of(const Slot& slot) const {
-  return slot.memory + WholeRange(pages_.offsets[page_of(slot)], 1, reads_->alignment()).lead;
+  return slot.memory + pages_.range_of(page_of(slot), reads_->alignment()).lead;
 }
 
 const std::byte* PageStream::at(std::uint32_t entry) const {
@@ -67,9 +67,7 @@ Result<void> PageStream::drop(std::uint32_t count) {
 // The read of `entry` into the first slot that is not in use.
 BlockRead PageStream::begin(std::uint32_t entry) {
   Slot& next = slot(held_++);
-  const std::uint32_t page = cycle_[entry];
-  const WholeRange range(pages_.offsets[page], pages_.manifest.pages[page].bytes,
-                         reads_->alignment());
+  const WholeRange range = pages_.range_of(cycle_[entry], reads_->alignment());
   CHECK(range.size <= slot_bytes_);
   next.state = State::kReading;
   next.entry = entry;
@@ -107,6 +105,7 @@ Result<void> PageStream::collect(std::size_t at_least) {
 }
 
 Result<void> PageStream::check(const Slot& slot, std::size_t task) {
+  if (pages_.coded) return {};
   const std::uint32_t page = page_of(slot);
   const ByteView bytes(data_of(slot), pages_.manifest.pages[page].bytes);
   const Tag tag = taggers_[task].of(bytes);

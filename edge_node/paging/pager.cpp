@@ -5,14 +5,14 @@
 #include "common/artifact/artifact_file.h"
 #include "common/base/check.h"
 #include "common/env/block_reads.h"
-#include "common/predict/neuron_predictor.h"
+#include "edge_node/paging/internal/coded_pages.h"
 #include "edge_node/paging/internal/neuron_cache.h"
 #include "edge_node/paging/internal/page_stream.h"
 #include "edge_node/paging/internal/stored_pages.h"
+#include "kernels/ops/neurons.h"
 
 namespace skein {
 
-using paging::AlignedMemory;
 using paging::StoredPages;
 using paging::WholeRange;
 
@@ -20,13 +20,13 @@ Result<Pager::Artifact> Pager::look_at(Disk& disk, const std::string& path) {
   Artifact found;
   found.path = path;
   TRY(const auto file, open_artifact(disk, path));
-  if (file->coding() == PageCoding::kCoded) {
-    return fail(Errc::kUnsupported, "pages are read in place under a budget, and these are coded",
-                path, "write them plain with skein compress --set entropy.pages=plain");
-  }
   found.manifest = file->manifest();
   found.digest = file->digest();
   found.offsets = file->page_offsets();
+  found.coded = file->coding() == PageCoding::kCoded;
+  for (std::uint32_t i = 0; i < found.manifest.pages.size(); ++i) {
+    found.sizes.push_back(file->stored_size(PageIndex(i)));
+  }
   TRY(const auto reads, disk.open_blocks(path));
   found.alignment = reads->alignment();
   return found;
@@ -44,50 +44,29 @@ Result<std::unique_ptr<Pager>> Pager::open(Disk& disk, Clock& clock, Parallel& p
                                            const TagKey& key) {
   CHECK(plan.tensors.size() == artifact.manifest.tensors.size());
   std::unique_ptr<Pager> pager(new Pager(clock, std::move(plan)));
-  pager->pages_ = std::make_unique<StoredPages>(
-      StoredPages{std::move(artifact.manifest), std::move(artifact.offsets), artifact.path,
-                  artifact.digest, std::move(artifact.damaged)});
+  pager->pages_ = std::make_unique<StoredPages>(StoredPages{
+      std::move(artifact.manifest), std::move(artifact.offsets), std::move(artifact.sizes),
+      artifact.coded, artifact.path, artifact.digest, std::move(artifact.damaged)});
   pager->pinned_at_.resize(pager->manifest().pages.size());
+  pager->coded_at_.resize(pager->manifest().pages.size());
+  TRY_VOID(pager->open_files(disk));
+  if (artifact.coded || pager->plan_.coded_bytes != 0) pager->open_coders(key);
+  if (artifact.coded) {
+    TRY_VOID(pager->decode_held(parallel));
+  } else {
+    TRY_VOID(pager->read_pinned(parallel));
+    TRY_VOID(pager->code_held(parallel));
+  }
+  if (pager->plan_.decode_buffers == 0) pager->coded_.reset();
   pager->lay_out_stream();
-  TRY_VOID(pager->open_files(disk, key));
-  TRY_VOID(pager->read_pinned(parallel));
+  TRY_VOID(pager->open_stream(disk, key));
   if (pager->neurons_) {
-    const std::scoped_lock lock(pager->lookup_);
-    pager->looked_up_ = ~0U;
-    TRY_VOID(pager->neurons_->learn_tags(pager->lookup_page_->bytes(), parallel));
+    const std::scoped_lock lock(pager->lookup_.mutex);
+    pager->lookup_.page = ~0U;
+    TRY_VOID(pager->neurons_->learn_tags(pager->lookup_.memory->bytes(), parallel));
   }
   if (pager->neurons_ && pager->plan_.ahead_bytes != 0) TRY_VOID(pager->open_guesses(disk));
   return pager;
-}
-
-// With the predictor that the artifact carries, unless it needs keys that are not in memory.
-Result<void> Pager::open_guesses(Disk& disk) {
-  const Manifest& manifest = pages_->manifest;
-  std::vector<std::vector<RowBlock>> blocks(manifest.config.layers);
-  std::vector<MatrixView> keys;
-  bool whole = true;
-  for (std::uint32_t layer = 0; layer < manifest.config.layers; ++layer) {
-    const std::string name = "blocks." + std::to_string(layer) + ".ffn.key.weight";
-    const TensorEntry* const key = find_tensor(manifest, name);
-    if (key == nullptr) {
-      keys.emplace_back();
-      continue;
-    }
-    for (const Segment& segment : key->segments) {
-      const std::byte* const at = pinned_at_[segment.page];
-      whole = whole && at != nullptr;
-      if (whole) blocks[layer].push_back({at + segment.offset, segment.first_row, segment.rows});
-    }
-    keys.push_back({key->format, key->layout, key->rows, key->cols, blocks[layer]});
-  }
-  std::unique_ptr<NeuronPredictor> predictor;
-  if (whole || find_tensor(manifest, predictor_part(0, "key.scale")) == nullptr) {
-    TRY(predictor, NeuronPredictor::open(*this, keys));
-  }
-  key_blocks_ = std::move(blocks);
-  TRY(auto reads, disk.open_blocks(pages_->file));
-  neurons_->read_ahead(plan_.ahead_bytes, std::move(reads), std::move(predictor));
-  return {};
 }
 
 bool Pager::is_pinned(std::uint32_t tensor, std::size_t segment) const {
@@ -96,125 +75,15 @@ bool Pager::is_pinned(std::uint32_t tensor, std::size_t segment) const {
          (residence.kind == Residence::kStreamed && segment < residence.pinned_segments);
 }
 
+bool Pager::is_kept_coded(std::uint32_t tensor, std::size_t segment) const {
+  const TensorResidence& residence = plan_.tensors[tensor];
+  return residence.kind == Residence::kStreamed && segment >= residence.pinned_segments &&
+         segment - residence.pinned_segments < residence.coded_segments;
+}
+
 bool Pager::is_paged(std::uint32_t tensor) const {
   const Residence kind = plan_.tensors[tensor].kind;
   return kind == Residence::kStreamed || kind == Residence::kRows;
-}
-
-// The pages that stream, in order of use, and where each layer's are among them.
-void Pager::lay_out_stream() {
-  const Manifest& manifest = pages_->manifest;
-  first_entry_.assign(manifest.tensors.size(), ~0U);
-  std::size_t most_blocks = 0;
-  layers_.resize(manifest.config.layers + 1);
-  for (const std::uint32_t tensor : order_of_use(manifest)) {
-    if (plan_.tensors[tensor].kind != Residence::kStreamed) continue;
-    const TensorEntry& entry = manifest.tensors[tensor];
-    first_entry_[tensor] = static_cast<std::uint32_t>(stream_.size());
-    const std::uint32_t pinned = plan_.tensors[tensor].pinned_segments;
-    for (std::size_t i = pinned; i < entry.segments.size(); ++i) {
-      stream_.push_back(entry.segments[i].page);
-    }
-    most_blocks = std::max(most_blocks, entry.segments.size());
-  }
-  blocks_.reserve(most_blocks);
-  std::uint32_t at = 0;
-  for (std::uint32_t layer = 0; layer <= manifest.config.layers; ++layer) {
-    const std::string block = layer == manifest.config.layers
-                                  ? std::string("head.")
-                                  : "blocks." + std::to_string(layer) + ".";
-    std::uint32_t end = at;
-    for (std::size_t i = 0; i < manifest.tensors.size(); ++i) {
-      if (first_entry_[i] == ~0U || !manifest.tensors[i].name.starts_with(block)) continue;
-      const std::size_t streamed =
-          manifest.tensors[i].segments.size() - plan_.tensors[i].pinned_segments;
-      end += static_cast<std::uint32_t>(streamed);
-    }
-    layers_[layer] = {at, end};
-    at = end;
-  }
-  CHECK(at == stream_.size());
-}
-
-Result<void> Pager::open_files(Disk& disk, const TagKey& key) {
-  const Manifest& manifest = pages_->manifest;
-  TRY(lookup_reads_, disk.open_blocks(pages_->file));
-  std::uint64_t largest = 0;
-  for (const PageEntry& page : manifest.pages) {
-    largest = std::max<std::uint64_t>(largest, page.bytes);
-  }
-  const std::uint32_t alignment = lookup_reads_->alignment();
-  lookup_page_ =
-      std::make_unique<AlignedMemory>(WholeRange(alignment - 1, largest, alignment).size);
-  if (!stream_.empty()) {
-    TRY(auto reads, disk.open_blocks(pages_->file));
-    stream_reads_ = std::make_unique<paging::PageStream>(
-        *pages_, std::move(reads), clock_, counters_,
-        paging::PageStream::Options{stream_, plan_.stream_slots, plan_.slot_bytes, key});
-  }
-  paging::NeuronCache::Options rows = {
-      {}, plan_.staging_bytes, plan_.kept_rows, plan_.kept_row_bytes, key};
-  for (const std::uint32_t tensor : order_of_use(manifest)) {
-    if (plan_.tensors[tensor].kind == Residence::kRows) rows.tensors.push_back(tensor);
-  }
-  if (rows.tensors.empty()) return {};
-  TRY(auto reads, disk.open_blocks(pages_->file));
-  neurons_ = std::make_unique<paging::NeuronCache>(*pages_, std::move(reads), clock_, counters_,
-                                                   std::move(rows));
-  return {};
-}
-
-Result<void> Pager::read_pinned(Parallel& parallel) {
-  const Manifest& manifest = pages_->manifest;
-  std::vector<bool> wanted(manifest.pages.size());
-  for (std::uint32_t i = 0; i < manifest.tensors.size(); ++i) {
-    const auto& segments = manifest.tensors[i].segments;
-    for (std::size_t k = 0; k < segments.size(); ++k) {
-      if (is_pinned(i, k)) wanted[segments[k].page] = true;
-    }
-  }
-  std::vector<std::uint32_t> run;
-  for (std::uint32_t page = 0; page <= wanted.size(); ++page) {
-    if (page < wanted.size() && wanted[page]) {
-      run.push_back(page);
-    } else if (!run.empty()) {
-      TRY_VOID(read_run(run, parallel));
-      run.clear();
-    }
-  }
-  return {};
-}
-
-// Pages that lie side by side in the file.
-Result<void> Pager::read_run(std::span<const std::uint32_t> pages, Parallel& parallel) {
-  const std::uint64_t first = pages_->offsets[pages.front()];
-  const std::uint64_t end =
-      pages_->offsets[pages.back()] + pages_->manifest.pages[pages.back()].bytes;
-  const WholeRange range(first, end - first, lookup_reads_->alignment());
-  const AlignedMemory& memory = pinned_.emplace_back(range.size);
-  if (auto read = paging::read_now(*lookup_reads_, range.first, memory.bytes(), ++lookups_);
-      !read) {
-    return tl::unexpected<Error>(pages_->of_page(pages.front(), std::move(read.error())));
-  }
-  counters_.bytes_read += range.size;
-  std::vector<Result<void>> checked(pages.size());
-  struct Job {
-    Pager& pager;
-    std::span<const std::uint32_t> pages;
-    std::vector<Result<void>>& checked;
-    void run(std::size_t i) const {
-      const std::byte* const at = pager.pinned_at_[pages[i]];
-      Sha256 hasher;
-      const ByteView bytes(at, pager.manifest().pages[pages[i]].bytes);
-      checked[i] = pager.pages_->check(pages[i], bytes, hasher);
-    }
-  } job{*this, pages, checked};
-  for (const std::uint32_t page : pages) {
-    pinned_at_[page] = memory.data() + (pages_->offsets[page] - range.first);
-  }
-  run_tasks(parallel, pages.size(), job);
-  for (const Result<void>& check : checked) TRY_VOID(check);
-  return {};
 }
 
 Result<ByteView> Pager::page(PageIndex index) {
@@ -235,19 +104,34 @@ Result<void> Pager::read(PageIndex index, std::uint64_t offset, MutableByteView 
   if (pinned_at_[i] != nullptr) {
     return copy_from_page({pinned_at_[i], bytes}, index, offset, out);
   }
-  const std::scoped_lock lock(lookup_);
-  const WholeRange range(pages_->offsets[i], bytes, lookup_reads_->alignment());
-  const MutableByteView memory = lookup_page_->bytes().first(range.size);
-  const ByteView page = memory.subspan(range.lead, bytes);
-  if (looked_up_ != i) {
-    looked_up_ = ~0U;
-    if (auto read = paging::read_now(*lookup_reads_, range.first, memory, ++lookups_); !read) {
-      return tl::unexpected<Error>(pages_->of_page(i, std::move(read.error())));
-    }
-    TRY_VOID(pages_->check(i, page, lookup_hasher_));
-    looked_up_ = i;
+  const std::scoped_lock lock(lookup_.mutex);
+  if (lookup_.page != i) TRY_VOID(look_up(i));
+  return copy_from_page({lookup_.at, bytes}, index, offset, out);
+}
+
+// Reads and verifies the page.
+Result<void> Pager::look_up(std::uint32_t page) {
+  lookup_.page = ~0U;
+  const std::uint32_t bytes = manifest().pages[page].bytes;
+  const WholeRange range = pages_->range_of(page, lookup_.reads->alignment());
+  const MutableByteView memory = lookup_.memory->bytes().first(range.size);
+  if (auto read = paging::read_now(*lookup_.reads, range.first, memory, ++lookup_.calls); !read) {
+    return tl::unexpected<Error>(pages_->of_page(page, std::move(read.error())));
   }
-  return copy_from_page(page, index, offset, out);
+  lookup_.at = memory.data() + range.lead;
+  if (pages_->coded) {
+    if (!lookup_.coder) lookup_.coder.emplace();
+    const MutableByteView decoded =
+        lookup_.memory->bytes().last(paging::page_aligned(bytes)).first(bytes);
+    const ByteView coded = memory.subspan(range.lead, pages_->sizes[page]);
+    if (const auto made = lookup_.coder->decode(coded, decoded); !made) {
+      return pages_->does_not_decode(page, made.error());
+    }
+    lookup_.at = decoded.data();
+  }
+  TRY_VOID(pages_->check(page, {lookup_.at, bytes}, lookup_.hasher));
+  lookup_.page = page;
+  return {};
 }
 
 void Pager::begin(const Walk& walk, Parallel& parallel) {
@@ -272,38 +156,110 @@ void Pager::layer_begins(const LayerInput& input) {
   if (neurons_) neurons_->layer_begins(input, *parallel_);
 }
 
+// Those from row `first` on that memory holds at once. What is pinned comes first: meanwhile the
+// others arrive.
+Pager::Segments Pager::segments_from(std::uint32_t tensor, std::uint32_t first) const {
+  const auto& segments = manifest().tensors[tensor].segments;
+  const TensorResidence& residence = plan_.tensors[tensor];
+  const auto after = std::ranges::upper_bound(segments, first, {}, &Segment::first_row);
+  const auto from = static_cast<std::uint32_t>(after - segments.begin()) - 1;
+  const auto count = static_cast<std::uint32_t>(segments.size());
+  if (from < residence.pinned_segments) return {from, residence.pinned_segments};
+  const std::uint32_t streamed = residence.pinned_segments + residence.coded_segments;
+  if (from < streamed) return {from, std::min(streamed, from + coded_->buffers())};
+  // Half of the buffers at most, so that the others fill meanwhile.
+  std::uint32_t most = std::max(1U, stream_reads_->slots() / 2);
+  if (pages_->coded) most = std::min(most, coded_->buffers());
+  return {from, std::min(count, from + most)};
+}
+
+// Reads, decodes and verifies what is not there; data_of() these until the next call.
+Result<void> Pager::bring(std::uint32_t tensor, Segments segments) {
+  const TensorEntry& entry = manifest().tensors[tensor];
+  const TensorResidence& residence = plan_.tensors[tensor];
+  const std::uint32_t streamed = residence.pinned_segments + residence.coded_segments;
+  const std::uint32_t first_read = std::max(segments.first, streamed);
+  if (first_read < segments.last) {
+    TRY_VOID(stream_reads_->take(first_entry_[tensor] + (first_read - streamed),
+                                 segments.last - first_read, *parallel_));
+  }
+  if (!coded_) return {};
+  bringing_.clear();
+  for (std::uint32_t i = segments.first; i < segments.last; ++i) {
+    const std::uint32_t page = entry.segments[i].page;
+    if (is_kept_coded(tensor, i)) {
+      bringing_.push_back({page, coded_at_[page], true});
+    } else if (i >= streamed && pages_->coded) {
+      const std::byte* const at = stream_reads_->at(first_entry_[tensor] + (i - streamed));
+      bringing_.push_back({page, {at, pages_->sizes[page]}, false});
+    }
+  }
+  auto decoded = coded_->bring(bringing_, *parallel_);
+  // Read again by whoever asks next.
+  if (!decoded && stream_reads_) TRY_VOID(stream_reads_->forget());
+  return decoded;
+}
+
+const std::byte* Pager::data_of(std::uint32_t tensor, std::uint32_t segment) const {
+  const std::uint32_t page = manifest().tensors[tensor].segments[segment].page;
+  const TensorResidence& residence = plan_.tensors[tensor];
+  const std::uint32_t streamed = residence.pinned_segments + residence.coded_segments;
+  if (segment < residence.pinned_segments) return pinned_at_[page];
+  if (segment < streamed || pages_->coded) return coded_->at(page);
+  return stream_reads_->at(first_entry_[tensor] + (segment - streamed));
+}
+
 Result<std::span<const RowBlock>> Pager::rows_from(std::uint32_t tensor, std::uint32_t first) {
   const TensorEntry& entry = manifest().tensors[tensor];
-  const std::uint32_t pinned = plan_.tensors[tensor].pinned_segments;
-  const auto after = std::ranges::upper_bound(entry.segments, first, {}, &Segment::first_row);
-  const auto from = static_cast<std::uint32_t>(after - entry.segments.begin()) - 1;
-  CHECK(entry.segments[from].first_row == first);
-  const auto count = static_cast<std::uint32_t>(entry.segments.size());
-  // Half of the buffers at most, so that the others fill meanwhile.
-  const std::uint32_t most = std::max(1U, stream_reads_->slots() / 2);
-  // What is pinned comes first: meanwhile the others arrive.
-  const std::uint32_t to = from < pinned ? pinned : std::min(count, from + most);
-  if (from >= pinned) {
-    TRY_VOID(stream_reads_->take(first_entry_[tensor] + (from - pinned), to - from, *parallel_));
-  }
+  const Segments segments = segments_from(tensor, first);
+  CHECK(entry.segments[segments.first].first_row == first);
+  TRY_VOID(bring(tensor, segments));
   blocks_.clear();
-  for (std::uint32_t i = from; i < to; ++i) {
+  for (std::uint32_t i = segments.first; i < segments.last; ++i) {
     const Segment& segment = entry.segments[i];
-    const std::byte* const data = i < pinned
-                                      ? pinned_at_[segment.page]
-                                      : stream_reads_->at(first_entry_[tensor] + (i - pinned));
-    blocks_.push_back({data + segment.offset, segment.first_row, segment.rows});
+    blocks_.push_back({data_of(tensor, i) + segment.offset, segment.first_row, segment.rows});
   }
   return std::span<const RowBlock>(blocks_);
 }
 
 void Pager::want(std::uint32_t tensor, std::span<const std::uint8_t> wanted) {
-  wanted_ = neurons_->want(tensor, wanted, *parallel_);
+  wanted_tensor_ = plan_.tensors[tensor].kind == Residence::kStreamed ? tensor : kNoTensor;
+  if (wanted_tensor_ == kNoTensor) {
+    wanted_ = neurons_->want(tensor, wanted, *parallel_);
+  } else {
+    std::fill_n(neuron_at_.begin(), wanted.size(), nullptr);
+  }
 }
 
 Result<PagedTensors::Neurons> Pager::neurons_from(std::uint32_t first) {
+  if (wanted_tensor_ != kNoTensor) return decoded_neurons_from(first);
   TRY_VOID(wanted_);
   return neurons_->rows_from(first, *parallel_);
+}
+
+// Pages hold any number of rows, a block of neurons reaches over several of them.
+Result<PagedTensors::Neurons> Pager::decoded_neurons_from(std::uint32_t first) {
+  const TensorEntry& entry = manifest().tensors[wanted_tensor_];
+  const auto count = static_cast<std::uint32_t>(entry.segments.size());
+  Segments segments = segments_from(wanted_tensor_, first);
+  const auto rows_to = [&] {
+    const Segment& last = entry.segments[segments.last - 1];
+    const std::uint32_t rows = last.first_row + last.rows - first;
+    return segments.last == count ? rows : rows / kNeuronBlock * kNeuronBlock;
+  };
+  while (rows_to() == 0) ++segments.last;
+  TRY_VOID(bring(wanted_tensor_, segments));
+  const std::uint32_t rows = rows_to();
+  const std::uint64_t row_bytes = stored_bytes(entry.format, entry.layout, 1, entry.cols);
+  for (std::uint32_t i = segments.first; i < segments.last; ++i) {
+    const Segment& segment = entry.segments[i];
+    const std::byte* const data = data_of(wanted_tensor_, i) + segment.offset;
+    const std::uint32_t end = std::min(segment.first_row + segment.rows, first + rows);
+    for (std::uint32_t row = std::max(first, segment.first_row); row < end; ++row) {
+      neuron_at_[row] = data + (row - segment.first_row) * row_bytes;
+    }
+  }
+  return Neurons{std::span(neuron_at_).first(entry.rows), first, rows};
 }
 
 }  // namespace skein

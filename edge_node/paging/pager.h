@@ -1,7 +1,8 @@
 // Pager: a model whose weights do not all fit in memory, as the PageSource that it is opened from.
 // What a ResidencyPlan pins is read once; the rest comes from storage while passes run, into
-// buffers that never grow, and is compared with its hashes before it is used. Results are the bits
-// of the model wholly in memory.
+// buffers that never grow, and is compared with its hashes before it is used. Pages that are coded,
+// in the file or in memory, are decoded when they are used. Results are the bits of the model
+// wholly in memory.
 //
 // Owned by whoever owns the Model, and outlives it. Opened and computed with on Compute; a pass's
 // calls are one thread's, page and read any thread's. Errors of pages (Errc::kCorrupt, kInput,
@@ -14,6 +15,7 @@
 #include <string>
 
 #include "common/artifact/page_source.h"
+#include "common/coding/page_coding.h"
 #include "common/crypto/sha256.h"
 #include "common/crypto/tagger.h"
 #include "common/env/disk.h"
@@ -25,6 +27,8 @@ namespace skein {
 
 namespace paging {
 struct StoredPages;
+class CodedPages;
+struct CodedPage;
 class PageStream;
 class NeuronCache;
 class AlignedMemory;
@@ -37,7 +41,9 @@ class Pager final : public PageSource, public PagedTensors {
     std::string path;
     Manifest manifest;
     Digest digest;
-    std::vector<std::uint64_t> offsets;       // of its pages
+    std::vector<std::uint64_t> offsets;       // of its pages, then where the file ends
+    std::vector<std::uint32_t> sizes;         // of its pages in the file
+    bool coded = false;                       // they are
     std::uint32_t alignment = 1;              // of reads
     std::shared_ptr<DamagedPages> damaged{};  // told of pages that are wrong; may be nullptr
   };
@@ -73,27 +79,64 @@ class Pager final : public PageSource, public PagedTensors {
   Result<Neurons> neurons_from(std::uint32_t first) override;
 
  private:
-  Pager(Clock& clock, ResidencyPlan plan);
-  Result<void> open_files(Disk& disk, const TagKey& key);
-  Result<void> read_pinned(Parallel& parallel);
-  Result<void> open_guesses(Disk& disk);
-  Result<void> read_run(std::span<const std::uint32_t> pages, Parallel& parallel);
-  void lay_out_stream();
-  bool is_pinned(std::uint32_t tensor, std::size_t segment) const;
-
+  static constexpr std::uint32_t kNoTensor = ~0U;
   struct Stretch {  // of the stream's cycle
     std::uint32_t first = 0, last = 0;
   };
+  struct Segments {  // [first, last) of a tensor
+    std::uint32_t first = 0, last = 0;
+  };
+  // A page that stays in memory, one way or the other.
+  struct Held {
+    std::uint32_t page = 0;
+    std::byte* decoded = nullptr;
+    std::byte* coded = nullptr;
+  };
+  // What read() works with.
+  struct Lookup {
+    std::mutex mutex;
+    std::unique_ptr<paging::AlignedMemory>
+        memory;  // a page as it is read; a coded one, then decoded
+    Sha256 hasher;
+    std::optional<PageCoder> coder;
+    std::uint64_t calls = 0;
+    std::uint32_t page = ~0U;           // that is in memory ...
+    const std::byte* at = nullptr;      // ... and where
+    std::unique_ptr<BlockReads> reads;  // last: gone before the memory that it writes to
+  };
+
+  Pager(Clock& clock, ResidencyPlan plan);
+  // In pager_opening.cpp.
+  void lay_out_stream();
+  Result<void> open_files(Disk& disk);
+  void open_coders(const TagKey& key);
+  Result<void> open_stream(Disk& disk, const TagKey& key);
+  Result<void> open_guesses(Disk& disk);
+  Result<void> read_pinned(Parallel& parallel);
+  Result<void> read_run(std::span<const std::uint32_t> pages, Parallel& parallel);
+  Result<void> decode_held(Parallel& parallel);
+  Result<void> decode_run(std::span<const Held> pages, MutableByteView staging, Parallel& parallel);
+  Result<void> code_held(Parallel& parallel);
+
+  bool is_pinned(std::uint32_t tensor, std::size_t segment) const;
+  bool is_kept_coded(std::uint32_t tensor, std::size_t segment) const;
+  Result<void> look_up(std::uint32_t page);
+  Segments segments_from(std::uint32_t tensor, std::uint32_t first) const;
+  Result<void> bring(std::uint32_t tensor, Segments segments);
+  const std::byte* data_of(std::uint32_t tensor, std::uint32_t segment) const;
+  Result<Neurons> decoded_neurons_from(std::uint32_t first);
 
   Clock& clock_;
   ResidencyPlan plan_;
   std::unique_ptr<paging::StoredPages> pages_;
-  std::vector<paging::AlignedMemory> pinned_;
+  std::vector<paging::AlignedMemory> held_;        // what stays in memory
   std::vector<const std::byte*> pinned_at_;        // of each page; nullptr: not pinned
+  std::vector<ByteView> coded_at_;                 // of each page; empty: not kept coded
   std::vector<std::uint32_t> stream_;              // the cycle
   std::vector<std::uint32_t> first_entry_;         // in it, of each tensor
   std::vector<Stretch> layers_;                    // of each layer; the head last
   std::vector<std::vector<RowBlock>> key_blocks_;  // of each layer, for a predictor
+  std::unique_ptr<paging::CodedPages> coded_;
   std::unique_ptr<paging::PageStream> stream_reads_;
   std::unique_ptr<paging::NeuronCache> neurons_;
   PagerCounters counters_;
@@ -101,14 +144,12 @@ class Pager final : public PageSource, public PagedTensors {
   std::mutex pass_;  // held from begin to end
   Parallel* parallel_ = nullptr;
   std::vector<RowBlock> blocks_;
-  Result<void> wanted_;  // what want() came to
+  std::vector<paging::CodedPage> bringing_;  // scratch
+  Result<void> wanted_;                      // what want() came to
+  std::uint32_t wanted_tensor_ = kNoTensor;  // of which decoded_neurons_from() gives rows
+  std::vector<const std::byte*> neuron_at_;  // its rows
 
-  std::mutex lookup_;  // what read() works with
-  std::unique_ptr<paging::AlignedMemory> lookup_page_;
-  Sha256 lookup_hasher_;
-  std::uint64_t lookups_ = 0;
-  std::uint32_t looked_up_ = ~0U;             // the page in it
-  std::unique_ptr<BlockReads> lookup_reads_;  // last: gone before the memory that it writes to
+  Lookup lookup_;
 };
 
 }  // namespace skein

@@ -2,11 +2,14 @@
 
 #include <algorithm>
 #include <array>
+#include <tuple>
 
 #include "common/base/check.h"
 #include "common/model/model.h"
 #include "common/model/weights.h"
 #include "edge_node/paging/internal/memory_account.h"
+#include "edge_node/paging/internal/stored_pages.h"
+#include "edge_node/paging/internal/tier_choice.h"
 #include "kernels/ops/neurons.h"
 
 namespace skein {
@@ -51,11 +54,20 @@ std::uint64_t bytes_of(const TensorEntry& tensor, std::uint32_t rows) {
   return stored_bytes(tensor.format, tensor.layout, rows, tensor.cols);
 }
 
-// What a plan decides about: a matrix in tiles with pages of its own, or a neuron-major one.
+// What a plan decides about: a matrix with pages of its own, or a neuron-major one by rows.
 struct Candidate {
   std::uint32_t tensor = 0;
   Rank rank = kSmall;
   std::uint64_t bytes = 0;
+};
+
+// A page of such a matrix. Of one rank the first ones of each are worth keeping most, in turn:
+// reads are then spread over the whole pass.
+struct Place {
+  std::uint32_t tensor = 0;
+  Rank rank = kSmall;
+  double depth = 0;        // in its matrix, 0 to 1
+  std::size_t number = 0;  // in the order of use
 };
 
 class Planner {
@@ -64,13 +76,13 @@ class Planner {
       : manifest_(manifest), request_(request), account_(manifest, request) {
     plan_.tensors.resize(manifest.tensors.size());
     find_candidates();
+    list_pages();
   }
 
   Result<std::uint64_t> smallest() {
     TRY_VOID(check_values());
     const std::uint64_t paged = account_.paging_overhead(values_) + least_buffers();
-    const std::uint64_t whole = dense_bytes_ + value_bytes_ + account_.pinned_slack(dense_) +
-                                account_.pinned_slack(values_);
+    const std::uint64_t whole = bytes_in_all() + opening();
     // The reserve is a share of the budget.
     const std::uint64_t least = account_.least() + std::min(paged, whole);
     return least + least / 128;
@@ -85,6 +97,7 @@ class Planner {
                   "give at least " + std::to_string(least / kMib + 2) +
                       "M");  // the next process may hold a little more
     }
+    account_.widen(request_.budget - least);
     if (!pin_everything()) share_out(request_.budget);
     finish();
     return std::move(plan_);
@@ -94,18 +107,36 @@ class Planner {
   static constexpr std::uint64_t kMib = std::uint64_t{1} << 20;
   static constexpr std::uint32_t kMostSlots = 64;
   static constexpr std::uint32_t kLeastSlots = 4;
+  static constexpr std::uint32_t kMostDecoded = 24;  // pages at once
   static constexpr std::uint64_t kMostStaging = std::uint64_t{8} << 20;
+  static constexpr std::uint64_t kOpening = std::uint64_t{1} << 20;
+
+  // Buffers, and what is kept where there are such.
+  struct Option {
+    bool streams = false;  // some pages
+    bool decodes = false;  // likewise
+    ResidencyPlan buffers{};
+    std::uint64_t taken = 0;  // by these
+    std::uint64_t slack = 0;  // ends of pinned pages
+    paging::TierChoice choice{};
+  };
 
   void find_candidates();
+  void list_pages();
+  void find_block(const TensorEntry& tensor);
   Result<void> check_values() const;
-  std::uint64_t least_buffers() const {
-    return (dense_.empty() ? 0 : kLeastSlots * slot_bytes_) +
-           (values_.empty() ? 0 : least_staging_);
+  std::uint32_t stored_bytes_of(std::uint32_t page) const {
+    return request_.stored.empty() ? manifest_.pages[page].bytes : request_.stored[page];
   }
+  std::uint64_t bytes_in_all() const;
+  std::uint64_t opening() const;
+  std::uint64_t least_buffers() const;
   bool pin_everything();
   void share_out(std::uint64_t budget);
-  void pin(std::uint64_t memory);
-  void stream_some(const std::vector<Candidate>& all, std::uint64_t pinned);
+  std::uint64_t set_buffers(Option& option, std::uint64_t surplus) const;
+  bool choose(Option& option, std::uint64_t left) const;
+  std::uint64_t keep_pages(std::uint64_t left);
+  void keep_rows(std::uint64_t left);
   void finish();
 
   const Manifest& manifest_;
@@ -113,12 +144,16 @@ class Planner {
   MemoryAccount account_;
   ResidencyPlan plan_;
   std::vector<Candidate> dense_, values_;
+  std::vector<Place> places_;            // the pages of dense_, best first ...
+  std::vector<paging::TierPage> pages_;  // ... and their sizes
   std::uint64_t dense_bytes_ = 0;
   std::uint64_t value_bytes_ = 0;
   std::uint64_t slot_bytes_ = 0;
-  std::uint64_t least_staging_ = 0;  // two whole blocks of neurons, however they lie
-  std::uint32_t row_bytes_ = 0;      // of the widest neuron-major row
-  std::uint64_t slack_ = 0;          // of the pinned pages
+  std::uint64_t decoded_bytes_ = 0;            // of the largest page
+  std::uint32_t least_decoded_ = kLeastSlots;  // pages at once: a block of neurons
+  std::uint64_t least_staging_ = 0;            // two whole blocks of neurons, however they lie
+  std::uint32_t row_bytes_ = 0;                // of the widest neuron-major row
+  std::uint64_t slack_ = 0;                    // of the pinned pages
 };
 
 // Whose pages hold nothing else.
@@ -142,7 +177,7 @@ void Planner::find_candidates() {
   for (const std::uint32_t index : order_of_use(manifest_)) {
     const TensorEntry& tensor = manifest_.tensors[index];
     const Candidate candidate = {index, rank_of(tensor.name), bytes_of(tensor, tensor.rows)};
-    if (tensor.layout == Layout::kRows) {
+    if (tensor.layout == Layout::kRows && !request_.coded) {
       values_.push_back(candidate);
       value_bytes_ += candidate.bytes;
       const auto row = static_cast<std::uint32_t>(bytes_of(tensor, 1));
@@ -157,9 +192,12 @@ void Planner::find_candidates() {
       dense_.push_back(candidate);
       dense_bytes_ += candidate.bytes;
       for (const Segment& segment : tensor.segments) {
-        slot_bytes_ = std::max<std::uint64_t>(
-            slot_bytes_, MemoryAccount::aligned(manifest_.pages[segment.page].bytes) + slack);
+        const std::uint64_t bytes = MemoryAccount::aligned(manifest_.pages[segment.page].bytes);
+        decoded_bytes_ = std::max(decoded_bytes_, bytes);
+        slot_bytes_ =
+            std::max(slot_bytes_, MemoryAccount::aligned(stored_bytes_of(segment.page)) + slack);
       }
+      if (tensor.layout == Layout::kRows) find_block(tensor);
     } else {
       plan_.tensors[index].kind = Residence::kPinned;
       account_.pin_page_of(tensor);
@@ -176,7 +214,40 @@ void Planner::find_candidates() {
     plan_.tensors[i].kind = Residence::kPinned;
     account_.pin_page_of(manifest_.tensors[i]);
   }
-  account_.close_fixed();
+}
+
+// How many pages a block of neurons may touch.
+void Planner::find_block(const TensorEntry& tensor) {
+  std::uint32_t fewest = kNeuronBlock;
+  for (std::size_t i = 0; i + 1 < tensor.segments.size(); ++i) {
+    fewest = std::min(fewest, tensor.segments[i].rows);
+  }
+  least_decoded_ = std::max(least_decoded_, (kNeuronBlock + fewest - 2) / fewest + 1);
+}
+
+void Planner::list_pages() {
+  std::vector<std::pair<Place, paging::TierPage>> all;
+  for (const Candidate& candidate : dense_) {
+    const auto& segments = manifest_.tensors[candidate.tensor].segments;
+    for (std::size_t i = 0; i < segments.size(); ++i) {
+      const double depth = (static_cast<double>(i) + 0.5) / static_cast<double>(segments.size());
+      const std::uint32_t bytes = manifest_.pages[segments[i].page].bytes;
+      const std::uint32_t stored = stored_bytes_of(segments[i].page);
+      paging::TierPage page = {bytes, stored, stored};
+      if (request_.coded) {
+        page.decoded = static_cast<std::uint32_t>(paging::page_aligned(bytes));
+        page.coded = static_cast<std::uint32_t>(paging::page_aligned(stored));
+      }
+      all.push_back({{candidate.tensor, candidate.rank, depth, all.size()}, page});
+    }
+  }
+  std::ranges::sort(all, {}, [](const auto& each) {
+    return std::tuple(each.first.rank, each.first.depth, each.first.number);
+  });
+  for (const auto& [place, page] : all) {
+    places_.push_back(place);
+    pages_.push_back(page);
+  }
 }
 
 Result<void> Planner::check_values() const {
@@ -184,101 +255,172 @@ Result<void> Planner::check_values() const {
   return fail(Errc::kUnsupported, "its rows are too long to be paged", "model", "");
 }
 
+std::uint64_t Planner::bytes_in_all() const {
+  std::uint64_t bytes = value_bytes_ + account_.pinned_slack(values_);
+  for (const paging::TierPage& page : pages_) bytes += page.decoded;
+  return bytes + (request_.coded ? 0 : account_.pinned_slack(dense_));
+}
+
+// What it takes to decode pages that stay.
+std::uint64_t Planner::opening() const {
+  return request_.coded ? kOpening + MemoryAccount::kCoderBytes : 0;
+}
+
+std::uint64_t Planner::least_buffers() const {
+  Option option{.streams = true, .decodes = request_.coded};
+  const std::uint64_t streamed = dense_.empty() ? 0 : set_buffers(option, 0);
+  return streamed + (values_.empty() ? 0 : least_staging_);
+}
+
 // No buffers at all.
 bool Planner::pin_everything() {
-  const std::uint64_t all = dense_bytes_ + value_bytes_;
-  const std::uint64_t slack = account_.pinned_slack(dense_) + account_.pinned_slack(values_);
-  if (account_.fixed() + all + slack > request_.budget) return false;
+  if (account_.fixed() + bytes_in_all() + opening() > request_.budget) return false;
   for (const auto* list : {&dense_, &values_}) {
     for (const Candidate& candidate : *list) {
       plan_.tensors[candidate.tensor].kind = Residence::kPinned;
     }
   }
-  plan_.pinned_bytes = all + slack;
+  plan_.pinned_bytes = bytes_in_all();
+  if (request_.coded) {
+    const std::uint64_t left = request_.budget - account_.fixed() - bytes_in_all() - opening();
+    const std::uint64_t coders = 1 + left / MemoryAccount::kCoderBytes;
+    plan_.coders = std::min(std::max(1U, request_.threads), static_cast<std::uint32_t>(coders));
+  }
+  plan_.opening_bytes = request_.coded ? kOpening : 0;
   return true;
+}
+
+// The least that will do, and a share of what there is beyond, so that pages never lose memory to
+// buffers when there is more. What the option's buffers take.
+std::uint64_t Planner::set_buffers(Option& option, std::uint64_t surplus) const {
+  ResidencyPlan& plan = option.buffers;
+  std::uint64_t taken = 0;
+  const auto take = [&](std::uint64_t share, std::uint64_t one, std::uint64_t least,
+                        std::uint64_t most) {
+    const std::uint64_t bytes = least * one + std::min(share, (most - least) * one);
+    taken += bytes;
+    return static_cast<std::uint32_t>(bytes / one);
+  };
+  if (option.streams) {
+    const std::uint32_t least = std::max(kLeastSlots, option.decodes ? least_decoded_ : 0);
+    plan.stream_slots = take(surplus / 8, slot_bytes_, least, kMostSlots);
+    plan.slot_bytes = static_cast<std::uint32_t>(slot_bytes_);
+  }
+  if (option.decodes) {
+    plan.coders = take(surplus / 6, MemoryAccount::kCoderBytes, 1, std::max(1U, request_.threads));
+    plan.decode_buffers =
+        take(surplus / 16, decoded_bytes_, least_decoded_, std::max(kMostDecoded, least_decoded_));
+    plan.decode_buffer_bytes = static_cast<std::uint32_t>(decoded_bytes_);
+  }
+  if (request_.coded && !option.streams) {
+    plan.opening_bytes = kOpening;
+    taken += plan.opening_bytes;
+  } else if (option.decodes) {  // the stream's buffers are not in use then
+    plan.opening_bytes =
+        std::min<std::uint64_t>(4 * kOpening, std::uint64_t{plan.stream_slots} * plan.slot_bytes);
+  }
+  return taken;
+}
+
+// What is kept with such buffers; false where they do not go with the model.
+bool Planner::choose(Option& option, std::uint64_t left) const {
+  const std::uint64_t least = set_buffers(option, 0);
+  if (least > left) return false;
+  option.taken = set_buffers(option, left - least);
+  const std::uint64_t room = left - option.taken;
+  option.slack = request_.coded ? 0 : std::min(room, account_.pinned_slack(dense_));
+  const paging::TierRates rates = {
+      .storage = request_.rates.storage,
+      .coders = request_.rates.coder * std::max(1U, option.buffers.coders),
+      .compute_s =
+          static_cast<double>(dense_bytes_ + value_bytes_) / std::max(request_.rates.memory, 1.0),
+      .reads_are_coded = request_.coded};
+  std::vector<paging::TierPage> pages = pages_;
+  for (paging::TierPage& page : pages) {
+    if (!option.decodes) {
+      page.coded = page.decoded;
+    } else if (!request_.coded) {
+      const double coded = request_.coded_share * static_cast<double>(page.decoded);
+      page.coded = std::min(page.decoded, static_cast<std::uint32_t>(coded) + kSegmentAlignment);
+    }
+  }
+  const auto all = static_cast<std::uint32_t>(pages.size());
+  const auto choice =
+      paging::choose_tiers(pages, room - option.slack, rates, option.streams ? 0 : all);
+  if (choice) option.choice = *choice;
+  return choice.has_value();
+}
+
+// The fastest option. What is left afterwards.
+std::uint64_t Planner::keep_pages(std::uint64_t left) {
+  std::vector<Option> options = {{.streams = false}, {.streams = true, .decodes = request_.coded}};
+  if (request_.coded) options.push_back({.decodes = true});
+  // Without buffers for a stream a guess of how large pages will be cannot be corrected.
+  if (!request_.coded && request_.coded_share > 0)
+    options.push_back({.streams = true, .decodes = true});
+  const Option* best = nullptr;
+  for (Option& option : options) {
+    if (!choose(option, left)) continue;
+    if (best == nullptr || option.choice.token_s() < best->choice.token_s()) best = &option;
+  }
+  CHECK(best != nullptr);
+  std::vector<TensorResidence> tensors = std::move(plan_.tensors);
+  plan_ = best->buffers;
+  plan_.tensors = std::move(tensors);
+  plan_.storage_s = best->choice.storage_s;
+  plan_.compute_s = best->choice.compute_s;
+  for (const Candidate& candidate : dense_) {
+    plan_.tensors[candidate.tensor].kind = Residence::kStreamed;
+  }
+  for (std::uint32_t i = 0; i < pages_.size(); ++i) {
+    TensorResidence& tensor = plan_.tensors[places_[i].tensor];
+    const bool is_read = i >= best->choice.held;
+    const bool is_pinned = i < best->choice.pinned;
+    if (is_pinned) ++tensor.pinned_segments;
+    if (is_pinned) plan_.pinned_bytes += pages_[i].decoded;
+    if (!is_pinned && !is_read) ++tensor.coded_segments;
+    if (is_read) plan_.streamed_per_token += pages_[i].stored;
+    if (!is_pinned && (!is_read || request_.coded)) plan_.decoded_per_token += pages_[i].decoded;
+  }
+  plan_.coded_bytes = best->choice.coded_bytes;
+  for (const Candidate& candidate : dense_) {
+    TensorResidence& tensor = plan_.tensors[candidate.tensor];
+    const std::size_t all = manifest_.tensors[candidate.tensor].segments.size();
+    if (tensor.pinned_segments == all) tensor.kind = Residence::kPinned;
+  }
+  slack_ = best->slack;
+  return left - best->taken - best->slack - best->choice.pinned_bytes - best->choice.coded_bytes;
 }
 
 void Planner::share_out(std::uint64_t budget) {
   std::uint64_t left = budget - account_.fixed() - account_.paging_overhead(values_);
-  const std::uint64_t dense_slack = account_.pinned_slack(dense_);
-  plan_.staging_bytes = 0;
+  std::uint64_t staging = 0, ahead = 0;
   if (!values_.empty()) {
     const std::uint64_t wanted = std::min(kMostStaging, value_bytes_ / 2);
-    plan_.staging_bytes = std::max(least_staging_, std::min(wanted, left / 16));
-    plan_.staging_bytes = MemoryAccount::aligned(plan_.staging_bytes);
-    left -= std::min(left, plan_.staging_bytes);
-    if (plan_.staging_bytes / 2 >= least_staging_) {
-      plan_.ahead_bytes = MemoryAccount::aligned(plan_.staging_bytes / 2);
-      plan_.staging_bytes -= plan_.ahead_bytes;
+    staging = MemoryAccount::aligned(std::max(least_staging_, std::min(wanted, left / 16)));
+    left -= std::min(left, staging);
+    if (staging / 2 >= least_staging_) {
+      ahead = MemoryAccount::aligned(staging / 2);
+      staging -= ahead;
     }
   }
-  if (dense_bytes_ + dense_slack <= left) {
-    pin(dense_bytes_);
-    slack_ = dense_slack;
-    left -= dense_bytes_ + dense_slack;
-  } else {
-    const std::uint64_t most = std::min<std::uint64_t>(kMostSlots, left / 8 / slot_bytes_);
-    plan_.stream_slots = static_cast<std::uint32_t>(std::max<std::uint64_t>(most, kLeastSlots));
-    plan_.slot_bytes = static_cast<std::uint32_t>(slot_bytes_);
-    left -= std::min(left, plan_.stream_slots * slot_bytes_);
-    slack_ = std::min(left, dense_slack);
-    pin(left - slack_);
-    left -= std::min(left, plan_.pinned_bytes + slack_);
-  }
+  left = keep_pages(left);
+  plan_.staging_bytes = staging;
+  plan_.ahead_bytes = ahead;
+  if (!values_.empty()) keep_rows(left);
+}
+
+void Planner::keep_rows(std::uint64_t left) {
   for (const Candidate& candidate : values_) {
     plan_.tensors[candidate.tensor].kind = Residence::kRows;
   }
   plan_.value_bytes = value_bytes_;
-  if (values_.empty()) return;
   plan_.kept_row_bytes =
       (row_bytes_ + kSegmentAlignment - 1) / kSegmentAlignment * kSegmentAlignment;
   std::uint64_t rows = 0;
   for (const Candidate& candidate : values_) rows += manifest_.tensors[candidate.tensor].rows;
   plan_.kept_rows = static_cast<std::uint32_t>(
       std::min(rows, left / (plan_.kept_row_bytes + MemoryAccount::kBytesAPlace)));
-}
-
-// Ranks in order, whole ones while they fit; of the first that does not, an even share of each.
-void Planner::pin(std::uint64_t memory) {
-  for (unsigned rank = 0; rank < kRanks; ++rank) {
-    std::vector<Candidate> some;
-    std::uint64_t bytes = 0;
-    for (const Candidate& candidate : dense_) {
-      if (candidate.rank != rank) continue;
-      some.push_back(candidate);
-      bytes += candidate.bytes;
-    }
-    const std::uint64_t pinned = std::min(memory, bytes);
-    memory -= pinned;
-    stream_some(some, pinned);
-  }
-}
-
-// The first segments of each are pinned, in turn as far as its share of `pinned` goes.
-void Planner::stream_some(const std::vector<Candidate>& all, std::uint64_t pinned) {
-  std::uint64_t bytes = 0;
-  for (const Candidate& candidate : all) bytes += candidate.bytes;
-  double owed = 0;  // bytes of the earlier ones' shares that fell to no page
-  std::uint64_t spent = 0;
-  for (const Candidate& candidate : all) {
-    const TensorEntry& tensor = manifest_.tensors[candidate.tensor];
-    owed += static_cast<double>(candidate.bytes) * static_cast<double>(pinned) /
-            static_cast<double>(bytes);
-    std::uint32_t segments = 0;
-    for (const Segment& segment : tensor.segments) {
-      const std::uint64_t size = manifest_.pages[segment.page].bytes;
-      if (static_cast<double>(size) > owed + 0.5 || spent + size > pinned) break;
-      owed -= static_cast<double>(size);
-      spent += size;
-      ++segments;
-    }
-    const bool whole = segments == tensor.segments.size();
-    plan_.tensors[candidate.tensor] = {whole ? Residence::kPinned : Residence::kStreamed, segments};
-    for (std::size_t i = segments; i < tensor.segments.size(); ++i) {
-      plan_.streamed_per_token += manifest_.pages[tensor.segments[i].page].bytes;
-    }
-  }
-  plan_.pinned_bytes += spent;
 }
 
 void Planner::finish() {
@@ -290,6 +432,10 @@ void Planner::finish() {
     if (bytes != 0) plan_.shares.push_back({std::move(what), bytes});
   };
   add("pinned pages", plan_.pinned_bytes);
+  add("pages kept coded", plan_.coded_bytes);
+  add("decoding", plan_.coders * MemoryAccount::kCoderBytes +
+                      std::uint64_t{plan_.decode_buffers} * plan_.decode_buffer_bytes);
+  if (plan_.stream_slots == 0) add("opening", plan_.opening_bytes);
   if (!plan_.pages_anything()) return;
   add("ends of pinned pages", slack_);
   add("stream buffers", std::uint64_t{plan_.stream_slots} * plan_.slot_bytes);

@@ -6,6 +6,10 @@
 // are worth keeping in a fixed part, and the rest of them is read in a fixed cycle: keeping what
 // was used last would always drop what is needed next. Of neuron-major matrices only the rows
 // behind active neurons are read; what memory is left keeps the often active ones.
+//
+// Pages of an artifact whose file is coded, and of another where memory is short and storage slow,
+// may stay in memory coded, and be decoded when they are used: METHODS 2.3, by the rates that the
+// request names. Rows cannot be read out of coded pages, so there every matrix is read whole.
 #pragma once
 
 #include <cstdint>
@@ -16,19 +20,32 @@
 
 namespace skein {
 
+// What a device does, bytes a second: measured by whoever asks for a plan, or these.
+struct PagingRates {
+  double storage = 1e9;
+  double coder = 8e8;    // decoded, of one thread
+  double memory = 2e10;  // of weights that are multiplied
+};
+
 struct ResidencyRequest {
   std::uint64_t budget = 0;     // bytes, of the process
   std::uint64_t baseline = 0;   // bytes that it holds before the model is opened
   std::uint64_t extra = 0;      // bytes that the caller will add: logits, texts, ...
   std::uint32_t sessions = 1;   // states at once, each with a copy while a pass runs
   std::uint32_t alignment = 1;  // of reads (BlockReads::alignment)
+  std::uint32_t threads = 1;    // that decode, at most
+  PagingRates rates{};
+  bool coded = false;                   // the file's pages are ...
+  std::vector<std::uint32_t> stored{};  // ... and so large; empty: as in memory
+  // Of a plain file: coded bytes of a byte, as far as one can tell; 0: no page is kept coded.
+  double coded_share = 0;
 };
 
 // How a tensor is held.
 enum class Residence : unsigned char {
   kCopied,    // a vector, or what shares pages with vectors: made floats or kept with its page
   kPinned,    // whole pages, for good
-  kStreamed,  // its first segments are pinned, the others are read whenever a pass comes to them
+  kStreamed,  // its first segments are pinned, the next kept coded, the others read in each pass
   kRows,      // neuron-major, row by row
   kLookup,    // the embedding: a row at a time
 };
@@ -37,6 +54,7 @@ std::string_view name_of(Residence residence);
 struct TensorResidence {
   Residence kind = Residence::kCopied;
   std::uint32_t pinned_segments = 0;  // kStreamed
+  std::uint32_t coded_segments = 0;   // likewise
 };
 
 // A line of the account.
@@ -54,14 +72,21 @@ struct ResidencyPlan {
   std::uint64_t ahead_bytes = 0;    // where rows arrive that may be wanted; 0: none are guessed
   std::uint32_t kept_rows = 0;      // places for rows
   std::uint32_t kept_row_bytes = 0;
-  std::uint32_t most_rows = 0;           // of a pass
+  std::uint32_t most_rows = 0;       // of a pass
+  std::uint32_t coders = 0;          // threads that decode
+  std::uint32_t decode_buffers = 0;  // what they decode to
+  std::uint32_t decode_buffer_bytes = 0;
+  std::uint64_t opening_bytes = 0;       // what is decoded goes through so much, at opening
+  std::uint64_t coded_bytes = 0;         // of memory, for pages that are kept coded
   std::uint64_t streamed_per_token = 0;  // bytes read for a token, value rows apart
+  std::uint64_t decoded_per_token = 0;   // bytes of pages that are decoded
+  double storage_s = 0, compute_s = 0;   // of a token, by the request's rates; rows apart
   std::uint64_t pinned_bytes = 0;
   std::uint64_t paged_bytes = 0;  // of matrices that are not whole in memory
-  std::uint64_t value_bytes = 0;  // of those, neuron-major
+  std::uint64_t value_bytes = 0;  // of those, by rows
   std::uint64_t left_behind = 0;  // of the shares, what a model keeps whose pager is closed
   std::uint64_t total() const;    // of the shares
-  bool pages_anything() const { return paged_bytes != 0; }
+  bool pages_anything() const { return paged_bytes != 0 || coded_bytes != 0; }
 };
 
 // The least memory that will do. Errc::kUnsupported for a model that cannot be paged.

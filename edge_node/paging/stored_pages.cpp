@@ -13,6 +13,13 @@ Result<void> StoredPages::check(std::uint32_t page, ByteView bytes, Sha256& hash
       file + ", offset " + std::to_string(offsets[page]), "fetch the artifact again");
 }
 
+tl::unexpected<Error> StoredPages::does_not_decode(std::uint32_t page, const Error& error) const {
+  return fail(Errc::kCorrupt,
+              "page " + std::to_string(page) + " of " + digest.short_hex() +
+                  " does not decode: " + error.what,
+              file + ", offset " + std::to_string(offsets[page]), "fetch the artifact again");
+}
+
 Error StoredPages::of_page(std::uint32_t page, Error error) const {
   note_damage(page);
   return within("page " + std::to_string(page) + " of " + digest.short_hex(), std::move(error));

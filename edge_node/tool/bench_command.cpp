@@ -377,7 +377,7 @@ void add_bench(CLI::App& tool, Command& chosen) {
   CLI::App* command = add_model_command(
       tool, chosen, "bench", "how fast a model runs here, and how fast memory is read", options);
   command->get_option("MODEL")->required(false);
-  add_memory_budget(command, options->model);
+  add_memory_budget(command, chosen, options->model);
   command->add_option("--synthetic", options->synthetic,
                       "random weights of an official RWKV-7 shape: 0.1B, 0.4B, 1.5B or 2.9B");
   command

@@ -71,7 +71,7 @@ void add_eval(CLI::App& tool, Command& chosen) {
   CLI::App* command =
       add_model_command(tool, chosen, "eval", "how well a model predicts a text", options);
   command->add_option("--text", options->text, "the text file")->required();
-  add_memory_budget(command, options->model);
+  add_memory_budget(command, chosen, options->model);
   command->add_option("--context", options->context, "ids per window (default 512)")
       ->check(CLI::Range(1U, 1U << 20));
   command->add_option("--limit-bytes", options->limit, "only the beginning of the text; 0 = all");

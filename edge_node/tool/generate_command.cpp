@@ -255,7 +255,7 @@ void add_generate(CLI::App& tool, Command& chosen) {
                                         "continue a text; prints the continuation", options);
   command->add_option("-p,--prompt", options->prompt, "the text to continue")->required();
   add_sampler_options(command, options);
-  add_memory_budget(command, options->model);
+  add_memory_budget(command, chosen, options->model);
   command->add_option("--state-in", options->state_in, "start from this saved state");
   command->add_option("--state-out", options->state_out, "save the state at the end");
   command->add_option("--stats", options->stats, "write counts and speeds as JSON");
@@ -271,7 +271,7 @@ void add_chat(CLI::App& tool, Command& chosen) {
   CLI::App* command =
       add_model_command(tool, chosen, "chat", "talk to the model, line by line", options);
   add_sampler_options(command, options);
-  add_memory_budget(command, options->model);
+  add_memory_budget(command, chosen, options->model);
   command->callback([&chosen, options] {
     chosen.run = [options](Env env, Terminal& terminal) { return chat(env, terminal, options); };
   });

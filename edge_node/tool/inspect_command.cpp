@@ -119,7 +119,9 @@ struct InspectOptions : ModelOptions {
 };
 
 // The account of a plan, and how tensors are held.
-json::object describe(const Manifest& manifest, const ResidencyPlan& plan) {
+json::object describe(const ModelFile::Planned& planned) {
+  const Manifest& manifest = planned.artifact.manifest;
+  const ResidencyPlan& plan = planned.plan;
   json::object shares;
   for (const MemoryShare& share : plan.shares) shares[share.what] = share.bytes;
   json::array tensors;
@@ -128,6 +130,7 @@ json::object describe(const Manifest& manifest, const ResidencyPlan& plan) {
                         {"held", name_of(plan.tensors[i].kind)}};
     if (plan.tensors[i].kind == Residence::kStreamed) {
       tensor["pinned_pages"] = plan.tensors[i].pinned_segments;
+      tensor["coded_pages"] = plan.tensors[i].coded_segments;
       tensor["pages"] = manifest.tensors[i].segments.size();
     }
     tensors.push_back(std::move(tensor));
@@ -135,26 +138,43 @@ json::object describe(const Manifest& manifest, const ResidencyPlan& plan) {
   return {{"memory", std::move(shares)},
           {"memory_bytes", plan.total()},
           {"streamed_bytes_per_token", plan.streamed_per_token},
+          {"decoded_bytes_per_token", plan.decoded_per_token},
+          {"coded_bytes", plan.coded_bytes},
+          {"storage_bytes_per_s", planned.measured.rates.storage},
+          {"coder_bytes_per_s", planned.measured.rates.coder},
+          {"memory_bytes_per_s", planned.measured.rates.memory},
+          {"storage_s_per_token", plan.storage_s},
+          {"compute_s_per_token", plan.compute_s},
           {"value_bytes", plan.value_bytes},
           {"kept_rows", plan.kept_rows},
           {"rows_a_pass", plan.most_rows},
           {"tensors", std::move(tensors)}};
 }
 
-void print_plan(const Manifest& manifest, const ResidencyPlan& plan, std::ostream& out) {
+void print_plan(const ModelFile::Planned& planned, std::ostream& out) {
+  const Manifest& manifest = planned.artifact.manifest;
+  const ResidencyPlan& plan = planned.plan;
   for (const MemoryShare& share : plan.shares) {
     out << std::left << std::setw(44) << share.what << share.bytes << "\n";
   }
   out << std::left << std::setw(44) << "in all" << plan.total() << "\n"
       << std::setw(44) << "read for every token, rows apart" << plan.streamed_per_token << "\n"
-      << std::setw(44) << "rows kept" << plan.kept_rows << "\n";
+      << std::setw(44) << "decoded for every token" << plan.decoded_per_token << "\n"
+      << std::setw(44) << "rows kept" << plan.kept_rows << "\n"
+      << std::fixed << std::setprecision(0) << std::setw(44) << "storage, a coder, memory: MB/s"
+      << planned.measured.rates.storage / 1e6 << ", " << planned.measured.rates.coder / 1e6 << ", "
+      << planned.measured.rates.memory / 1e6 << "\n"
+      << std::setw(44) << "a token: ms of storage, of computing" << plan.storage_s * 1e3 << ", "
+      << plan.compute_s * 1e3 << "\n";
   for (std::size_t i = 0; i < plan.tensors.size(); ++i) {
     const Residence kind = plan.tensors[i].kind;
     if (kind == Residence::kCopied) continue;
     out << "  " << std::left << std::setw(36) << manifest.tensors[i].name << name_of(kind);
     if (kind == Residence::kStreamed) {
-      out << ", " << plan.tensors[i].pinned_segments << " of "
-          << manifest.tensors[i].segments.size() << " pages pinned";
+      const TensorResidence& tensor = plan.tensors[i];
+      out << ", " << tensor.pinned_segments << " of " << manifest.tensors[i].segments.size()
+          << " pages pinned";
+      if (tensor.coded_segments != 0) out << ", " << tensor.coded_segments << " coded";
     }
     out << "\n";
   }
@@ -164,12 +184,16 @@ Task<Result<void>> inspect(Env env, Terminal& terminal, std::shared_ptr<InspectO
   ModelArguments arguments = options->model;
   arguments.needs_digest = true;
   if (options->plan) {
-    CO_TRY(const ModelFile::Planned planned, ModelFile::plan_paging(env.disk, arguments));
-    const Manifest& manifest = planned.artifact.manifest;
+    std::optional<ModelFile::Planned> planned;
+    auto work = [&]() -> Result<void> {
+      TRY(planned, ModelFile::plan_paging(env, arguments));
+      return {};
+    };
+    CO_TRY_VOID(co_await on_compute(env, work));
     if (options->json) {
-      print(terminal, describe(manifest, planned.plan));
+      print(terminal, describe(*planned));
     } else {
-      print_plan(manifest, planned.plan, terminal.out);
+      print_plan(*planned, terminal.out);
     }
     co_return Result<void>{};
   }
@@ -226,7 +250,7 @@ void add_inspect(CLI::App& tool, Command& chosen) {
   auto options = std::make_shared<InspectOptions>();
   CLI::App* command =
       add_model_command(tool, chosen, "inspect", "what a model file holds", options);
-  add_memory_budget(command, options->model);
+  add_memory_budget(command, chosen, options->model);
   command
       ->add_flag("--plan", options->plan,
                  "what stays in memory, streams or is cached under --memory-budget")

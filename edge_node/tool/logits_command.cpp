@@ -84,7 +84,7 @@ void add_logits(CLI::App& tool, Command& chosen) {
   command->add_option("--tokens", options->tokens, "ids, e.g. 1,2,3");
   command->add_option("--tokens-file", options->tokens_file, "a file of ids");
   command->add_option("--prompt", options->prompt, "text");
-  add_memory_budget(command, options->model);
+  add_memory_budget(command, chosen, options->model);
   command->add_flag("--all", options->all, "a row after every token");
   command->add_option("-o,--output", options->out, "file for the rows (default: standard output)");
   command->callback([&chosen, options] {

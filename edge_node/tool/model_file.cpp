@@ -57,36 +57,48 @@ Task<Result<std::unique_ptr<ModelFile>>> ModelFile::open(Env env, ModelArguments
   co_return co_await open(env.disk, std::move(arguments));
 }
 
-Result<ModelFile::Planned> ModelFile::plan_paging(Disk& disk, const ModelArguments& arguments) {
+Result<ModelFile::Planned> ModelFile::plan_paging(Env env, const ModelArguments& arguments) {
   if (!arguments.vocabulary.empty()) {
     return fail(Errc::kUsage, "a vocabulary of its own does not go with a memory budget", "--vocab",
                 "use the one that the artifact carries");
   }
   {
-    TRY(const auto file, disk.map(arguments.path));
+    TRY(const auto file, env.disk.map(arguments.path));
     if (!is_artifact(file->bytes())) {
       return fail(Errc::kUsage, "only an artifact can be run under a memory budget", arguments.path,
                   "make one with `skein import` or `skein compress`");
     }
   }
-  TRY(Pager::Artifact artifact, Pager::look_at(disk, arguments.path));
+  TRY(Pager::Artifact artifact, Pager::look_at(env.disk, arguments.path));
   const std::uint64_t row = std::uint64_t{artifact.manifest.config.vocab} * sizeof(float);
-  const ResidencyRequest request = {.budget = arguments.memory_budget,
-                                    .baseline = tool::peak_memory(),
-                                    .extra = arguments.extra_bytes + arguments.extra_rows * row,
-                                    .sessions = arguments.sessions,
-                                    .alignment = artifact.alignment};
+  // What measuring takes is less than what the model will, and is given back.
+  const std::uint64_t baseline = tool::peak_memory();
+  TRY(MeasuredPaging measured, measure_paging(env.disk, env.clock, artifact));
+  if (const auto& given = arguments.paging_rates; given.size() == 3) {
+    measured.rates = {given[0] * 1e6, given[1] * 1e6, given[2] * 1e6};
+  }
+  const ResidencyRequest request = {
+      .budget = arguments.memory_budget,
+      .baseline = baseline,
+      .extra = arguments.extra_bytes + arguments.extra_rows * row,
+      .sessions = arguments.sessions,
+      .alignment = artifact.alignment,
+      .threads = static_cast<std::uint32_t>(env.compute.parallel().threads()),
+      .rates = measured.rates,
+      .coded = artifact.coded,
+      .stored = artifact.sizes,
+      .coded_share = measured.coded_share};
   TRY(ResidencyPlan plan, plan_residency(artifact.manifest, request));
-  return Planned{std::move(artifact), std::move(plan)};
+  return Planned{std::move(artifact), std::move(plan), measured};
 }
 
 Task<Result<std::unique_ptr<ModelFile>>> ModelFile::open_paged(Env env, ModelArguments arguments) {
   auto opened = std::unique_ptr<ModelFile>(new ModelFile);
-  CO_TRY(Planned planned, plan_paging(env.disk, arguments));
-  opened->file_bytes_ = planned.artifact.offsets.back();
   TagKey key;
   env.random.fill(key);
   auto work = [&]() -> Result<void> {
+    TRY(Planned planned, plan_paging(env, arguments));
+    opened->file_bytes_ = planned.artifact.offsets.back();
     TRY(auto pager, Pager::open(env.disk, env.clock, env.compute.parallel(),
                                 std::move(planned.artifact), std::move(planned.plan), key));
     opened->pager_ = pager.get();

@@ -11,6 +11,7 @@
 #include "common/env/env.h"
 #include "common/model/model.h"
 #include "edge_node/paging/pager.h"
+#include "edge_node/paging/paging_rates.h"
 
 namespace skein {
 
@@ -25,6 +26,9 @@ struct ModelArguments {
   std::uint64_t extra_bytes = 0;  // of the budget, for the command's own results ...
   std::uint32_t extra_rows = 0;   // ... and for so many rows of logits
   std::uint32_t sessions = 1;     // states at once
+  // What the plan goes by instead of measuring: million bytes a second that storage, a coder and
+  // memory deliver.
+  std::vector<double> paging_rates;
 };
 
 class ArtifactFile;
@@ -36,12 +40,14 @@ class ModelFile {
   static Task<Result<std::unique_ptr<ModelFile>>> open(Disk& disk, ModelArguments arguments);
   // The pages alone: for commands that look at a file without running it.
   static Result<std::unique_ptr<ModelFile>> open_pages(Disk& disk, const ModelArguments& arguments);
-  // A plan for an artifact in this process as it is now. Errc::kUsage for what is no artifact.
+  // A plan for an artifact in this process as it is now, on this device; on Compute. Errc::kUsage
+  // for what is no artifact.
   struct Planned {
     Pager::Artifact artifact;
     ResidencyPlan plan;
+    MeasuredPaging measured;  // that it goes by
   };
-  static Result<Planned> plan_paging(Disk& disk, const ModelArguments& arguments);
+  static Result<Planned> plan_paging(Env env, const ModelArguments& arguments);
   ~ModelFile();
 
   const Model& model() const { return *model_; }

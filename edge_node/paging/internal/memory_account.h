@@ -14,6 +14,7 @@ class MemoryAccount {
   static constexpr std::uint64_t kBytesAPlace = 8;  // beside a kept row's bytes: whose it is
   static constexpr std::uint64_t kHashBytes = 16;   // of a row
   static constexpr std::uint64_t kMemoryPage = 4096;
+  static constexpr std::uint64_t kCoderBytes = std::uint64_t{3} << 19;  // of one that decodes
 
   static std::uint64_t aligned(std::uint64_t bytes) {
     return (bytes + kMemoryPage - 1) / kMemoryPage * kMemoryPage;
@@ -23,10 +24,11 @@ class MemoryAccount {
 
   // A tensor that stays with its pages, which it shares with others.
   void pin_page_of(const TensorEntry& tensor);
-  void close_fixed();  // no more of those
+  // Longer passes, where a budget is so much above the least.
+  void widen(std::uint64_t surplus);
 
   std::uint64_t fixed() const;  // with most_rows() rows a pass
-  std::uint64_t least() const;  // with as few as make sense
+  std::uint64_t least() const;  // before widen()
   // Of it, what belongs to the model, not to its pages, and stays when they are given back.
   std::uint64_t left_behind() const { return vectors_ + embedding_ + tokenizer_ + scratch(rows_); }
   std::vector<MemoryShare> fixed_shares() const;
@@ -43,7 +45,8 @@ class MemoryAccount {
   std::uint64_t paging_overhead(const Candidates& values) const {
     std::uint64_t bytes = state_bytes_ * request_.sessions;
     for (const auto& value : values) bytes += row_overhead(value.tensor);
-    return bytes + (values.empty() ? 0 : std::uint64_t{manifest_.config.ffn_width} * 96);
+    const std::uint64_t each = !values.empty() ? 96 : request_.coded ? 32 : 0;
+    return bytes + each * manifest_.config.ffn_width;
   }
 
  private:
@@ -55,7 +58,7 @@ class MemoryAccount {
   const ResidencyRequest& request_;
   std::vector<bool> pinned_pages_;
   std::uint64_t pinned_ = 0, vectors_ = 0, tables_ = 0, state_bytes_ = 0, answers_ = 0;
-  std::uint64_t embedding_ = 0, tokenizer_ = 0, reserve_ = 0;
+  std::uint64_t embedding_ = 0, tokenizer_ = 0, reserve_ = 0, scratch_ = 0;
   std::uint32_t rows_ = 0;
 };
 

@@ -5,7 +5,8 @@
 // the page in use on; what is behind is given up and its buffer takes the next page that is not
 // there yet, across the end of a token. A pass that goes elsewhere (without the head, or other
 // layers) makes the stream begin anew there. A page is compared with its hash when it comes for the
-// first time, and from then on with the tag that it had.
+// first time, and from then on with the tag that it had; a coded one is handed over as it came, for
+// CodedPages to verify.
 #pragma once
 
 #include <span>
@@ -35,8 +36,10 @@ class PageStream {
   void set_range(std::uint32_t first, std::uint32_t last);
   // Entries [first, first + count) of the cycle, at most slots(); gives up what is before.
   Result<void> take(std::uint32_t first, std::uint32_t count, Parallel& parallel);
-  // A page of the stretch taken last.
+  // A page of the stretch taken last, as it stands in the file.
   const std::byte* at(std::uint32_t entry) const;
+  // What was read is read again: it was not what it must be.
+  Result<void> forget() { return drop(held_); }
 
  private:
   enum class State : unsigned char { kEmpty, kReading, kRead, kVerified };

@@ -13,9 +13,25 @@
 
 namespace skein::paging {
 
+constexpr std::uint64_t page_aligned(std::uint64_t bytes) {  // to where the next page may begin
+  return (bytes + kSegmentAlignment - 1) / kSegmentAlignment * kSegmentAlignment;
+}
+
+struct WholeRange {
+  WholeRange(std::uint64_t offset, std::uint64_t bytes, std::uint32_t alignment)
+      : first(offset / alignment * alignment),
+        lead(static_cast<std::uint32_t>(offset - first)),
+        size((lead + bytes + alignment - 1) / alignment * alignment) {}
+  std::uint64_t first;
+  std::uint32_t lead;  // bytes before the wanted ones
+  std::uint64_t size;
+};
+
 struct StoredPages {
   Manifest manifest;
   std::vector<std::uint64_t> offsets;  // of each page in the file
+  std::vector<std::uint32_t> sizes;    // likewise, in the file
+  bool coded = false;                  // the file's pages are (common/coding)
   std::string file;                    // for messages
   Digest digest;                       // of the manifest
   std::shared_ptr<DamagedPages> damaged{};
@@ -28,16 +44,11 @@ struct StoredPages {
   Result<void> check(std::uint32_t page, ByteView bytes, Sha256& hasher) const;
   // An error of a read of that page, with the page named.
   Error of_page(std::uint32_t page, Error error) const;
-};
-
-struct WholeRange {
-  WholeRange(std::uint64_t offset, std::uint64_t bytes, std::uint32_t alignment)
-      : first(offset / alignment * alignment),
-        lead(static_cast<std::uint32_t>(offset - first)),
-        size((lead + bytes + alignment - 1) / alignment * alignment) {}
-  std::uint64_t first;
-  std::uint32_t lead;  // bytes before the wanted ones
-  std::uint64_t size;
+  tl::unexpected<Error> does_not_decode(std::uint32_t page, const Error& error) const;
+  // What must be read for it.
+  WholeRange range_of(std::uint32_t page, std::uint32_t alignment) const {
+    return {offsets[page], sizes[page], alignment};
+  }
 };
 
 inline constexpr std::chrono::seconds kReadDeadline{60};

@@ -33,14 +33,23 @@ CLI::App* add_model_command(CLI::App& tool, Command& chosen, const std::string& 
   return command;
 }
 
-// SIZE: bytes, or a number with K, M or G.
-inline void add_memory_budget(CLI::App* command, ModelArguments& model) {
+// SIZE: bytes, or a number with K, M or G; and how fast storage is read.
+inline void add_memory_budget(CLI::App* command, Command& chosen, ModelArguments& model) {
   command
       ->add_option("--memory-budget", model.memory_budget,
                    "the most memory the process may take, e.g. 300M; weights beyond it are read "
                    "as they are needed")
       ->transform(CLI::AsSizeValue(false))
       ->type_name("SIZE");
+  command
+      ->add_option("--paging-rates", model.paging_rates,
+                   "what the plan goes by instead of measuring: million bytes a second that "
+                   "storage reads, a thread decodes and memory delivers, e.g. 300,800,20000")
+      ->delimiter(',')
+      ->expected(3)
+      ->check(CLI::Range(0.001, 1e9))
+      ->needs("--memory-budget");
+  add_storage_options(*command, chosen);
 }
 
 inline void print(Terminal& terminal, const boost::json::object& object) {

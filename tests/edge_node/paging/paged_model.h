@@ -36,9 +36,9 @@ class HashedPages final : public PageSource {
 
 class PagedModel {
  public:
-  explicit PagedModel(MemoryPages& pages) {
+  explicit PagedModel(MemoryPages& pages, PageCoding coding = PageCoding::kPlain) {
     HashedPages hashed(pages);
-    write(hashed);
+    write(hashed, coding);
   }
   // An artifact as it is.
   explicit PagedModel(PageSource& pages) { write(pages); }
@@ -76,18 +76,28 @@ class PagedModel {
     TRY(model, Model::open(*pager));
     return {};
   }
-  // This share of each matrix's pages and of the neurons' rows stays in memory, nothing else; few
-  // and small buffers. 1: all of them do, and nothing is paged.
-  ResidencyPlan plan(double share) const {
+  // This share of each matrix's pages and of the neurons' rows stays in memory, and of the
+  // matrices' pages `coded` of them coded; few and small buffers. 1 of the first: all of them do,
+  // and nothing is paged.
+  ResidencyPlan plan(double share, double coded = 0,
+                     std::uint64_t most_coded = std::uint64_t{1} << 26) const {
     const ResidencyRequest request{.budget = std::uint64_t{1} << 34,
-                                   .alignment = artifact_.alignment};
+                                   .alignment = artifact_.alignment,
+                                   .coded = artifact_.coded,
+                                   .stored = artifact_.sizes};
     ResidencyPlan plan = *plan_residency(manifest(), request);
     if (share >= 1) return plan;
-    plan.stream_slots = 4;
+    if (artifact_.coded || coded > 0) {
+      plan.coders = 2;
+      plan.decode_buffers = 9;
+      plan.coded_bytes = coded > 0 ? most_coded : 0;
+    }
+    plan.stream_slots = 9;
     for (const PageEntry& page : manifest().pages) {
       const std::uint32_t whole = page.bytes + 3 * BlockReads::kMostAlignment;
       plan.slot_bytes = std::max(plan.slot_bytes,
                                  whole / BlockReads::kMostAlignment * BlockReads::kMostAlignment);
+      plan.decode_buffer_bytes = plan.slot_bytes;
     }
     plan.staging_bytes = std::uint64_t{1} << 18;
     plan.ahead_bytes = ahead_bytes;
@@ -95,10 +105,12 @@ class PagedModel {
     double rows = 0;
     for (const std::uint32_t index : order_of_use(manifest())) {
       const TensorEntry& tensor = manifest().tensors[index];
-      const bool by_rows = tensor.layout == Layout::kRows;
-      const auto pinned =
-          static_cast<std::uint32_t>(share * static_cast<double>(tensor.segments.size()));
-      plan.tensors[index] = {by_rows ? Residence::kRows : Residence::kStreamed, pinned};
+      const bool by_rows = tensor.layout == Layout::kRows && !artifact_.coded;
+      const auto segments = static_cast<double>(tensor.segments.size());
+      const auto pinned = static_cast<std::uint32_t>(share * segments);
+      const auto held = static_cast<std::uint32_t>((share + coded) * segments);
+      plan.tensors[index] = {by_rows ? Residence::kRows : Residence::kStreamed,
+                             by_rows ? 0 : pinned, by_rows ? 0 : held - pinned};
       if (by_rows) rows += share * tensor.rows;
     }
     plan.kept_rows = static_cast<std::uint32_t>(rows);
@@ -107,10 +119,12 @@ class PagedModel {
     return plan;
   }
 
-  // The first byte of a page is another one from now on.
-  void damage(std::uint32_t page) {
+  // A byte of a page, at a share of it, is another one from now on.
+  void damage(std::uint32_t page, double place = 0) {
     std::fstream file(path(), std::ios::in | std::ios::out | std::ios::binary);
-    const auto at = static_cast<std::streamoff>(artifact_.offsets[page]);
+    const double into = place * artifact_.sizes[page];
+    const auto at =
+        static_cast<std::streamoff>(artifact_.offsets[page] + static_cast<std::uint64_t>(into));
     file.seekg(at);
     const char byte = static_cast<char>(file.get() ^ 1);
     file.seekp(at);
@@ -123,11 +137,12 @@ class PagedModel {
   std::uint64_t ahead_bytes = std::uint64_t{1} << 17;  // of the plans that it makes
 
  private:
-  void write(PageSource& pages) {
+  void write(PageSource& pages, PageCoding coding = PageCoding::kPlain) {
     std::string pattern = std::filesystem::temp_directory_path() / "skein-paged-XXXXXX";
     CHECK(mkdtemp(pattern.data()) != nullptr);
     folder_ = pattern;
-    const auto written = real_.run(write_artifact(real_.env().disk, path(), pages, std::nullopt));
+    const auto written =
+        real_.run(write_artifact(real_.env().disk, path(), pages, std::nullopt, coding));
     CHECK(written.has_value());
     artifact_ = std::move(*Pager::look_at(real_.env().disk, path()));
   }

@@ -24,26 +24,46 @@ std::map<std::string, std::string> committed() {
 
 class PagedGolden : public testing::TestWithParam<test::GoldenModelKind> {};
 
-TEST_P(PagedGolden, LogitsAreThoseOfTheWholeModelUnderEveryBudget) {
+// Shares of the pages that are decoded in memory, and coded there.
+using Tiers = std::pair<double, double>;
+
+void expect_the_whole_models(const test::GoldenModelKind& kind, PageCoding coding,
+                             std::span<const Tiers> all) {
   const auto expected = committed();
   real::ThreadPool threads(3);
   for (const Format format : test::kGoldenFormats) {
-    const std::string line = std::string(GetParam().name) + " " + std::string(name_of(format));
+    const std::string line = std::string(kind.name) + " " + std::string(name_of(format));
     ASSERT_TRUE(expected.contains(line)) << line;
-    test::SeededModel seeded(GetParam().shape, format);
-    PagedModel paged(seeded.pages());
-    for (const double share : {1.0, 0.75, 0.5, 0.25, 0.1, 0.0}) {
+    test::SeededModel seeded(kind.shape, format);
+    PagedModel paged(seeded.pages(), coding);
+    for (const auto& [pinned, coded] : all) {
       // With and without rows read ahead.
-      paged.ahead_bytes = share == 0.5 || share == 0.1 ? 0 : std::uint64_t{1} << 17;
-      const auto opened = paged.open(paged.plan(share), threads);
+      paged.ahead_bytes = pinned == 0.5 || pinned == 0.1 ? 0 : std::uint64_t{1} << 17;
+      const auto opened = paged.open(paged.plan(pinned, coded), threads);
       ASSERT_TRUE(opened) << line << ": " << to_string(opened.error());
-      EXPECT_EQ(paged.pager->plan().pages_anything(), share < 1) << share;
+      EXPECT_EQ(paged.pager->plan().pages_anything(), pinned < 1) << pinned;
       for (const std::string& hash : test::golden_hashes(*paged.model, threads)) {
-        EXPECT_EQ(hash, expected.at(line)) << line << " with " << share << " of the weights";
+        EXPECT_EQ(hash, expected.at(line)) << line << ", pinned " << pinned << ", coded " << coded;
       }
-      EXPECT_EQ(paged.pager->counters().hits + paged.pager->counters().misses > 0, share < 1);
+      const PagerCounters counters = paged.pager->counters();
+      EXPECT_EQ(counters.hits + counters.misses > 0, pinned + coded < 1);
     }
   }
+}
+
+TEST_P(PagedGolden, LogitsAreThoseOfTheWholeModelUnderEveryBudget) {
+  constexpr Tiers kAll[] = {{1, 0}, {0.75, 0}, {0.5, 0}, {0.25, 0}, {0.1, 0}, {0, 0}};
+  expect_the_whole_models(GetParam(), PageCoding::kPlain, kAll);
+}
+
+TEST_P(PagedGolden, LogitsAreThoseOfTheWholeModelInEveryTier) {
+  constexpr Tiers kAll[] = {{1, 0}, {0.5, 0.5}, {0, 1}, {0.3, 0.4}, {0, 0.5}, {0.5, 0}, {0, 0}};
+  expect_the_whole_models(GetParam(), PageCoding::kCoded, kAll);
+}
+
+TEST_P(PagedGolden, LogitsAreThoseOfTheWholeModelWherePagesAreCodedAtOpening) {
+  constexpr Tiers kAll[] = {{0.5, 0.4}, {0, 0.9}, {0, 0.4}};
+  expect_the_whole_models(GetParam(), PageCoding::kPlain, kAll);
 }
 
 INSTANTIATE_TEST_SUITE_P(Versions, PagedGolden, testing::ValuesIn(test::kGoldenModels),
@@ -55,11 +75,17 @@ INSTANTIATE_TEST_SUITE_P(Versions, PagedGolden, testing::ValuesIn(test::kGoldenM
                          });
 
 struct Given {
-  Given(Format format, double share, Architecture version = Architecture::kRwkv7,
-        bool still = false)
-      : seeded({.version = version}, format), paged(seeded.pages()) {
-    if (still) paged.still();
-    const auto opened = paged.open(paged.plan(share), alone);
+  struct Options {
+    Architecture version = Architecture::kRwkv7;
+    bool still = false;
+    PageCoding coding = PageCoding::kPlain;
+    double coded = 0;  // pages kept so
+  };
+  Given(Format format, double share) : Given(format, share, Options{}) {}
+  Given(Format format, double share, Options options)
+      : seeded({.version = options.version}, format), paged(seeded.pages(), options.coding) {
+    if (options.still) paged.still();
+    const auto opened = paged.open(paged.plan(share, options.coded), alone);
     CHECK(opened.has_value());
     logits.resize(test::SeededModel::kVocab);
     runner.emplace(*paged.model, alone);
@@ -81,21 +107,44 @@ struct Given {
 TEST(Pager, TheStreamNeverLosesItsWayTokenAfterToken) {
   for (const auto version : {Architecture::kRwkv4, Architecture::kRwkv5_1, Architecture::kRwkv5_2,
                              Architecture::kRwkv6, Architecture::kRwkv7}) {
-    Given given(Format::kQ8, 0, version);
-    for (TokenId token = 0; token < 20; ++token) ASSERT_TRUE(given.step(token));
-    EXPECT_EQ(given.paged.pager->counters().restarts, 0U) << name_of(version);
+    for (const PageCoding coding : {PageCoding::kPlain, PageCoding::kCoded}) {
+      Given given(Format::kQ8, 0, {.version = version, .coding = coding});
+      for (TokenId token = 0; token < 20; ++token) ASSERT_TRUE(given.step(token));
+      EXPECT_EQ(given.paged.pager->counters().restarts, 0U) << name_of(version);
+    }
   }
 }
 
-TEST(Pager, ADamagedPageEndsThePassNamedAndChangesNoState) {
-  for (const std::string& tensor :
-       {std::string("blocks.1.att.output.weight"), std::string("blocks.1.ffn.key.weight"),
-        std::string("blocks.1.ffn.value.weight"), std::string("head.weight")}) {
-    Given given(Format::kQ4, 0);
+struct Damaged {
+  std::string tensor;
+  PageCoding coding;
+};
+
+class PagerOverDamage : public testing::TestWithParam<Damaged> {};
+
+INSTANTIATE_TEST_SUITE_P(Tensors, PagerOverDamage, testing::ValuesIn([] {
+                           std::vector<Damaged> all;
+                           for (const char* tensor :
+                                {"blocks.1.att.output.weight", "blocks.1.ffn.key.weight",
+                                 "blocks.1.ffn.value.weight", "head.weight"}) {
+                             for (const PageCoding coding :
+                                  {PageCoding::kPlain, PageCoding::kCoded}) {
+                               all.push_back({tensor, coding});
+                             }
+                           }
+                           return all;
+                         }()));
+
+// A byte of its page: at the front, where a coded one no longer decodes, and in its middle, where
+// it may decode to something else.
+TEST_P(PagerOverDamage, ThePassEndsWithThePageNamedAndNoStateIsChanged) {
+  const std::string& tensor = GetParam().tensor;
+  for (const double place : {0.0, 0.6}) {
+    Given given(Format::kQ4, 0, {.coding = GetParam().coding});
     ASSERT_TRUE(given.step(3));
     const RwkvState before = given.state;
     const std::uint32_t page = given.page_of(tensor);
-    given.paged.damage(page);
+    given.paged.damage(page, place);
     // What was read before the damage may serve once more.
     Result<void> outcome;
     RwkvState last = before;
@@ -109,7 +158,7 @@ TEST(Pager, ADamagedPageEndsThePassNamedAndChangesNoState) {
         << to_string(outcome.error());
     EXPECT_EQ(given.state, last) << tensor;
     // Mended, the same session goes on.
-    given.paged.damage(page);
+    given.paged.damage(page, place);
     ASSERT_TRUE(given.step(7)) << tensor;
     std::vector<float> expected(given.logits.size());
     const auto whole = Model::open(given.seeded.pages());
@@ -121,18 +170,57 @@ TEST(Pager, ADamagedPageEndsThePassNamedAndChangesNoState) {
 }
 
 TEST(Pager, APassAllocatesNothingOnceWarm) {
-  Given given(Format::kQ5, 0.2, Architecture::kRwkv7, /*still=*/true);
-  for (TokenId token = 0; token < 40; ++token) ASSERT_TRUE(given.step(token % 30));
-  const std::uint64_t before = test::allocations;
-  for (TokenId token = 0; token < 30; ++token) ASSERT_TRUE(given.step(token));
-  EXPECT_EQ(test::allocations, before);
+  for (const Format format : {Format::kQ5, Format::kQ8, Format::kBf16}) {
+    for (const PageCoding coding : {PageCoding::kPlain, PageCoding::kCoded}) {
+      const double coded = coding == PageCoding::kCoded ? 0.3 : 0;
+      Given given(format, 0.2, {.still = true, .coding = coding, .coded = coded});
+      for (TokenId token = 0; token < 40; ++token) ASSERT_TRUE(given.step(token % 30));
+      const std::uint64_t before = test::allocations;
+      for (TokenId token = 0; token < 30; ++token) ASSERT_TRUE(given.step(token));
+      EXPECT_EQ(test::allocations, before) << name_of(format);
+    }
+  }
+}
+
+TEST(Pager, APageThatStaysCodedIsVerifiedAtOpening) {
+  Given given(Format::kQ4, 0, {.coding = PageCoding::kCoded, .coded = 1});
+  const std::uint32_t page = given.page_of("blocks.1.ffn.key.weight");
+  given.paged.damage(page, 0.6);
+  ASSERT_TRUE(given.step(5));  // what is in memory is right
+  const auto opened = given.paged.open(given.paged.plan(0, 1), given.alone);
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().code, Errc::kCorrupt);
+  EXPECT_NE(opened.error().what.find("page " + std::to_string(page)), std::string::npos)
+      << to_string(opened.error());
+}
+
+TEST(Pager, PagesThatAreLargerCodedThanPlannedAreReadInEachPass) {
+  Given given(Format::kQ4, 0);
+  std::vector<float> expected(given.logits.size());
+  ASSERT_TRUE(given.step(5));
+  std::ranges::copy(given.logits, expected.begin());
+  std::uint64_t before = ~0ULL;
+  for (const std::uint64_t most : {1U, 4'000U, 12'000U}) {
+    ASSERT_TRUE(given.paged.open(given.paged.plan(0, 0.9, most), given.alone));
+    EXPECT_LE(given.paged.pager->plan().coded_bytes, most);
+    const PagerCounters opened = given.paged.pager->counters();
+    given.runner.emplace(*given.paged.model, given.alone);
+    given.state = given.paged.model->initial_state();
+    ASSERT_TRUE(given.step(5));
+    EXPECT_EQ(given.logits, expected) << most;
+    const PagerCounters ran = given.paged.pager->counters();
+    const std::uint64_t pages = ran.hits + ran.misses - opened.hits - opened.misses;
+    EXPECT_LT(pages, before) << most;
+    before = pages;
+    given.runner.reset();
+  }
 }
 
 TEST(Pager, AFailingDeviceEndsThePassNamedAndChangesNoState) {
   for (const std::string& tensor :
        {std::string("blocks.0.att.key.weight"), std::string("blocks.1.ffn.value.weight"),
         std::string("head.weight")}) {
-    Given given(Format::kQ8, 0, Architecture::kRwkv7, /*still=*/true);
+    Given given(Format::kQ8, 0, {.still = true});
     ASSERT_TRUE(given.step(3));
     const std::uint32_t page = given.page_of(tensor);
     given.paged.still().broken = given.paged.artifact().offsets[page];
@@ -153,7 +241,7 @@ TEST(Pager, AFailingDeviceEndsThePassNamedAndChangesNoState) {
 
 // Freed memory of this size goes back to the system: writing to it does not go unnoticed.
 TEST(Pager, ItsMemoryOutlivesReadsThatAreStillOut) {
-  Given given(Format::kQ8, 0, Architecture::kRwkv7, true);
+  Given given(Format::kQ8, 0, {.still = true});
   ResidencyPlan plan = given.paged.plan(0);
   plan.slot_bytes = std::uint32_t{1} << 26;
   plan.staging_bytes = std::uint64_t{1} << 27;

@@ -45,7 +45,7 @@ std::uint64_t number_after(const std::string& text, const std::string& words) {
   return at == std::string::npos ? 0 : std::stoull(text.substr(at + words.size()));
 }
 
-class ProgramUnderABudget : public testing::Test {
+class ProgramUnderABudget : public testing::TestWithParam<PageCoding> {
  protected:
   // What the program says is the smallest budget, in MiB.
   std::uint64_t smallest() {
@@ -56,10 +56,16 @@ class ProgramUnderABudget : public testing::Test {
   }
 
   test::MemoryPages pages_ = test::random_model(Format::kQ8, kConfig);
-  test::PagedModel paged_{pages_};
+  test::PagedModel paged_{pages_, GetParam()};
 };
 
-TEST_F(ProgramUnderABudget, GivesTheSameLogits) {
+INSTANTIATE_TEST_SUITE_P(Files, ProgramUnderABudget,
+                         testing::Values(PageCoding::kPlain, PageCoding::kCoded),
+                         [](const auto& coding) {
+                           return coding.param == PageCoding::kPlain ? "Plain" : "Coded";
+                         });
+
+TEST_P(ProgramUnderABudget, GivesTheSameLogits) {
   const std::string tokens = " --tokens 1,2,3,700,5,5999,7,8,9,10,11,12 --all -o ";
   const std::string expected = paged_.path() + ".whole", made = paged_.path() + ".paged";
   ASSERT_EQ(shown("logits " + paged_.path() + tokens + expected).code, 0);
@@ -73,7 +79,7 @@ TEST_F(ProgramUnderABudget, GivesTheSameLogits) {
   }
 }
 
-TEST_F(ProgramUnderABudget, NeverTakesMore) {
+TEST_P(ProgramUnderABudget, NeverTakesMore) {
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
   GTEST_SKIP() << "a sanitizer's own memory counts as the program's";
 #endif
@@ -91,16 +97,18 @@ TEST_F(ProgramUnderABudget, NeverTakesMore) {
   }
 }
 
-TEST_F(ProgramUnderABudget, ShowsItsPlan) {
+TEST_P(ProgramUnderABudget, ShowsItsPlan) {
   const std::string budget = " --memory-budget " + std::to_string(smallest() + 2) + "M";
   const Shown plan = shown("inspect " + paged_.path() + " --plan" + budget);
   EXPECT_EQ(plan.code, 0);
-  for (const char* words : {"process as it is", "stream buffers", "kept rows", "streamed"}) {
+  const bool coded = GetParam() == PageCoding::kCoded;
+  for (const char* words :
+       {"process as it is", "stream buffers", "streamed", coded ? "decoding" : "kept rows"}) {
     EXPECT_NE(plan.text.find(words), std::string::npos) << plan.text;
   }
 }
 
-TEST_F(ProgramUnderABudget, NamesABadPage) {
+TEST_P(ProgramUnderABudget, NamesABadPage) {
   const std::uint32_t page =
       find_tensor(paged_.manifest(), "blocks.5.ffn.key.weight")->segments[0].page;
   paged_.damage(page);

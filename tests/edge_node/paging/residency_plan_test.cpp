@@ -81,5 +81,94 @@ TEST_F(Plans, LayersStreamAlike) {
   EXPECT_LE(high - low, 1U);
 }
 
+// Of a plain file whose pages can be coded, and of a coded one; storage slow and fast.
+struct Tiered {
+  bool coded;
+  PagingRates rates;
+};
+
+class TieredPlans : public testing::TestWithParam<Tiered> {
+ protected:
+  static constexpr double kShare = 0.7;
+  TieredPlans() {
+    request_.rates = GetParam().rates;
+    request_.threads = 2;
+    request_.alignment = 512;
+    request_.coded = GetParam().coded;
+    request_.coded_share = GetParam().coded ? 0 : kShare;
+    for (const PageEntry& page : manifest().pages) {
+      const double bytes = page.bytes * (GetParam().coded ? kShare : 1.0);
+      request_.stored.push_back(static_cast<std::uint32_t>(bytes));
+    }
+  }
+  const Manifest& manifest() const { return pages_.manifest(); }
+  ResidencyPlan plan(std::uint64_t budget) {
+    request_.budget = budget;
+    auto made = plan_residency(manifest(), request_);
+    CHECK(made.has_value());
+    return std::move(*made);
+  }
+  test::MemoryPages pages_ = test::random_model(Format::kQ8, kConfig);
+  ResidencyRequest request_;
+};
+
+INSTANTIATE_TEST_SUITE_P(
+    Devices, TieredPlans,
+    testing::Values(Tiered{false, {3e8, 8e8, 2e10}}, Tiered{false, {1e6, 8e8, 2e10}},
+                    Tiered{false, {3e9, 8e8, 2e10}}, Tiered{true, {3e8, 8e8, 2e10}},
+                    Tiered{true, {1e6, 8e8, 2e10}}, Tiered{true, {3e9, 8e8, 2e10}}));
+
+TEST_P(TieredPlans, NeverGiveOutMoreThanTheBudgetAndReadLessWithMore) {
+  const std::uint64_t least = *smallest_budget(manifest(), request_);
+  std::uint64_t before = ~0ULL;
+  double slower = 1e9;
+  for (std::uint64_t more = 0; more < (std::uint64_t{14} << 20); more += 33'333) {
+    const ResidencyPlan made = plan(least + more);
+    EXPECT_LE(made.total(), least + more) << more;
+    EXPECT_LE(made.streamed_per_token, before) << more;
+    EXPECT_LE(std::max(made.storage_s, made.compute_s), slower) << more;
+    before = made.streamed_per_token;
+    slower = std::max(made.storage_s, made.compute_s);
+  }
+  EXPECT_EQ(before, 0U);
+}
+
+TEST_P(TieredPlans, TellOfEveryPage) {
+  const ResidencyPlan made = plan(*smallest_budget(manifest(), request_) + 2'000'000);
+  std::uint64_t read = 0, decoded = 0;
+  for (const std::uint32_t index : order_of_use(manifest())) {
+    const TensorResidence& tensor = made.tensors[index];
+    const auto& segments = manifest().tensors[index].segments;
+    if (tensor.kind != Residence::kStreamed) continue;
+    EXPECT_LE(tensor.pinned_segments + tensor.coded_segments, segments.size());
+    for (std::size_t i = tensor.pinned_segments; i < segments.size(); ++i) {
+      const bool is_read = i >= tensor.pinned_segments + tensor.coded_segments;
+      if (is_read) read += request_.stored[segments[i].page];
+      if (!is_read || request_.coded) decoded += manifest().pages[segments[i].page].bytes;
+    }
+  }
+  EXPECT_EQ(read, made.streamed_per_token);
+  EXPECT_NEAR(static_cast<double>(decoded), static_cast<double>(made.decoded_per_token),
+              0.01 * static_cast<double>(decoded));
+}
+
+TEST_F(Plans, SlowStorageMakesPagesStayCodedAndFastStorageDecoded) {
+  ModelConfig large = kConfig;
+  large.width = 512;
+  large.ffn_width = 2048;
+  test::MemoryPages pages = test::random_model(Format::kQ8, large);
+  ResidencyRequest request{.threads = 2, .coded_share = 0.6};
+  request.budget = *smallest_budget(pages.manifest(), request) + 11'500'000;
+  const auto coded_at = [&](double storage) {
+    request.rates.storage = storage;
+    return plan_residency(pages.manifest(), request)->coded_bytes;
+  };
+  EXPECT_GT(coded_at(1e8), 0U);
+  EXPECT_GE(coded_at(1e8), coded_at(1e9));
+  EXPECT_EQ(coded_at(1e12), 0U);
+  request.rates.coder = 1e12;  // decoding costs nothing: as much as there is
+  EXPECT_GT(coded_at(1e9), coded_at(1e12));
+}
+
 }  // namespace
 }  // namespace skein

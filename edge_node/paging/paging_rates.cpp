@@ -1,0 +1,113 @@
+#include "edge_node/paging/paging_rates.h"
+
+#include <algorithm>
+
+#include "common/coding/page_coding.h"
+#include "edge_node/paging/internal/aligned_memory.h"
+#include "edge_node/paging/internal/stored_pages.h"
+
+namespace skein {
+
+namespace {
+
+using paging::AlignedMemory;
+using paging::WholeRange;
+
+constexpr std::uint64_t kSampleBytes = std::uint64_t{1} << 20;  // read at once
+constexpr std::uint32_t kSamples = 3;
+constexpr std::uint32_t kCodedPages = 4;  // of a sample, of a plain file: coding takes a while
+
+class Measurement {
+ public:
+  Measurement(Clock& clock, const Pager::Artifact& artifact)
+      : clock_(clock), artifact_(artifact), memory_(kSampleBytes) {
+    for (const std::uint32_t tensor : order_of_use(artifact.manifest)) {
+      for (const Segment& segment : artifact.manifest.tensors[tensor].segments) {
+        pages_.push_back(segment.page);
+      }
+    }
+    std::ranges::sort(pages_);
+    const auto repeated = std::ranges::unique(pages_);
+    pages_.erase(repeated.begin(), repeated.end());
+    if (!artifact.coded) parts_ = parts_of_pages(artifact.manifest);
+  }
+
+  Result<MeasuredPaging> make(BlockReads& reads) {
+    for (std::uint32_t i = 0; i < kSamples && !pages_.empty(); ++i) {
+      TRY_VOID(sample(pages_.size() * (2 * i + 1) / (2 * kSamples), reads));
+    }
+    MeasuredPaging made;
+    if (fastest_ > 0) made.rates.storage = fastest_;
+    if (decode_s_ > 0) made.rates.coder = static_cast<double>(decoded_) / decode_s_;
+    if (plain_ > 0) made.coded_share = static_cast<double>(coded_) / static_cast<double>(plain_);
+    return made;
+  }
+
+ private:
+  double seconds_since(Instant began) const {
+    return std::chrono::duration<double>(clock_.now() - began).count();
+  }
+  Result<void> sample(std::size_t first, BlockReads& reads);
+  void decode(std::uint32_t page, ByteView stored);
+
+  Clock& clock_;
+  const Pager::Artifact& artifact_;
+  AlignedMemory memory_;
+  std::vector<std::uint32_t> pages_;  // of the matrices
+  std::vector<std::vector<PageSegment>> parts_;
+  PageCoder coder_;
+  Buffer page_;
+  bool is_warm_ = false;
+  double fastest_ = 0;  // bytes a second
+  std::uint64_t decoded_ = 0;
+  double decode_s_ = 0;
+  std::uint64_t plain_ = 0, coded_ = 0;  // bytes of the same pages
+};
+
+// What lies behind pages_[first], as far as the memory goes.
+Result<void> Measurement::sample(std::size_t first, BlockReads& reads) {
+  const std::uint64_t at = artifact_.offsets[pages_[first]];
+  const std::uint64_t there = std::min(kSampleBytes / 2, artifact_.offsets.back() - at);
+  const WholeRange range(at, there, reads.alignment());
+  const MutableByteView read = memory_.bytes().first(range.size);
+  const Instant began = clock_.now();
+  TRY_VOID(paging::read_now(reads, range.first, read, first));
+  const double seconds = seconds_since(began);
+  if (seconds > 0) fastest_ = std::max(fastest_, static_cast<double>(range.size) / seconds);
+  std::uint32_t pages = 0;
+  for (std::size_t i = first; i < pages_.size(); ++i) {
+    const std::uint32_t page = pages_[i];
+    const std::uint64_t offset = artifact_.offsets[page] - range.first;
+    if (offset + artifact_.sizes[page] > range.size) break;
+    if (!artifact_.coded && ++pages > kCodedPages) break;
+    decode(page, read.subspan(offset, artifact_.sizes[page]));
+  }
+  return {};
+}
+
+void Measurement::decode(std::uint32_t page, ByteView stored) {
+  Buffer coded;
+  if (!artifact_.coded) {
+    coded = coder_.code(stored, parts_[page]);
+    plain_ += stored.size();
+    coded_ += coded.size();
+    stored = coded;
+  }
+  page_.resize(artifact_.manifest.pages[page].bytes);
+  if (!is_warm_) (void)coder_.decode(stored, page_);
+  is_warm_ = true;
+  const Instant began = clock_.now();
+  if (!coder_.decode(stored, page_)) return;
+  decode_s_ += seconds_since(began);
+  decoded_ += page_.size();
+}
+
+}  // namespace
+
+Result<MeasuredPaging> measure_paging(Disk& disk, Clock& clock, const Pager::Artifact& artifact) {
+  TRY(const auto reads, disk.open_blocks(artifact.path));
+  Measurement measurement(clock, artifact);
+  return measurement.make(*reads);
+}
+
+}  // namespace skein
