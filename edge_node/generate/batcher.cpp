@@ -124,7 +124,9 @@ void Batcher::compute() {
   const std::size_t vocab = model_.config().vocab;
   if (logits_.size() < picking_.size() * vocab) logits_.resize(picking_.size() * vocab);
   for (std::size_t place = 0; place < picking_.size(); ++place) {
-    feeds_[picking_[place]].logits = std::span(logits_).subspan(place * vocab, vocab);
+    Feed& feed = feeds_[picking_[place]];
+    feed.logits = std::span(logits_).subspan(place * vocab, vocab);
+    feed.most = waiting_[picking_[place]]->picker.most();
   }
   if (!runner_.feed(feeds_)) feed_each();
   struct Picks {

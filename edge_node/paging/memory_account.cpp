@@ -37,6 +37,8 @@ MemoryAccount::MemoryAccount(const Manifest& manifest, const ResidencyRequest& r
     if (tensor.name == "emb.weight") {
       embedding_ = EmbeddingTable::kKeptRows *
                    (stored_bytes(tensor.format, tensor.layout, 1, tensor.cols) + 16);
+    } else if (tensor.name.starts_with(kHeadScreen)) {
+      continue;  // a paged model has no screen
     } else if (tensor.rows == 1 || is_derived(tensor.name)) {
       vectors_ += std::uint64_t{tensor.rows} * tensor.cols * sizeof(float) + 64;
     }
