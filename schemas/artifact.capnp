@@ -7,7 +7,7 @@ using Cxx = import "/capnp/c++.capnp";
 $Cxx.namespace("skein::schema");
 
 struct Manifest {
-  formatVersion @0 :UInt32;        # 1
+  formatVersion @0 :UInt32;        # 1; 2 when there is a tensor head.order
   name @1 :Text;                   # for people
   version @2 :Text;                # for people
   config @3 :Config;

@@ -66,8 +66,12 @@ inline constexpr std::string_view kValueBounds = "ffn.value.bounds";
 // (common/predict/README.md).
 inline constexpr std::string_view kValueThresholds = "ffn.value.thresholds";
 inline constexpr std::string_view kPredictorParts = ".ffn.predictor.";
+// What spares reading all of the head (common/model/README.md).
+inline constexpr std::string_view kHeadScreen = "head.screen.";
+inline constexpr std::string_view kHeadClusters = "head.clusters.";
 inline bool is_derived(std::string_view tensor) {
-  return tensor.ends_with(kValueBounds) || tensor.ends_with(kValueThresholds) ||
+  return tensor.starts_with(kHeadScreen) || tensor.starts_with(kHeadClusters) ||
+         tensor.ends_with(kValueBounds) || tensor.ends_with(kValueThresholds) ||
          tensor.find(kPredictorParts) != std::string_view::npos;
 }
 
@@ -75,6 +79,13 @@ inline bool is_derived(std::string_view tensor) {
 // width), whose product is added to it or, where it is not stored, stands for it.
 inline constexpr std::string_view kLeftFactor = ".left";
 inline constexpr std::string_view kRightFactor = ".right";
+
+// One value, 1, in the place of blocks.0.ln0: the rows of emb.weight are normed already (ln0 of the
+// rows that the checkpoint had).
+inline constexpr std::string_view kNormedEmbedding = "emb.normed";
+// Row i of head.weight is that of token head.order[i] (vocab, f32). A manifest with it has format
+// version 2: who does not know it would answer nonsense.
+inline constexpr std::string_view kHeadOrder = "head.order";
 
 // The vocabulary travels as ordinary pages: its file's bytes, cut into runs of kTargetPageBytes.
 struct TokenizerEntry {

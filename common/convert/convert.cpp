@@ -130,7 +130,8 @@ Result<std::unique_ptr<MemoryArtifact>> convert(const Checkpoint& checkpoint,
 Result<std::unique_ptr<MemoryArtifact>> with_tensors(PageSource& base,
                                                      std::span<const CheckpointTensor> tensors,
                                                      std::string version, std::string technique,
-                                                     const std::optional<Digest>& parent) {
+                                                     const std::optional<Digest>& parent,
+                                                     MatrixEncoder* encoder) {
   auto artifact = std::make_unique<PagesInMemory>();
   Manifest& manifest = artifact->manifest_;
   manifest = base.manifest();
@@ -140,17 +141,18 @@ Result<std::unique_ptr<MemoryArtifact>> with_tensors(PageSource& base,
   manifest.pages.clear();
   note_technique(manifest, std::move(technique));
 
-  PagePacker packer(manifest, artifact->pages_, /*hash_pages=*/true);
+  PagePacker packer(manifest, artifact->pages_, /*hash_pages=*/true, encoder);
   TRY_VOID(carry_over(base, tensors, manifest, packer));
   for (const CheckpointTensor& tensor : tensors) {
     TRY_VOID(check_replacement(base.manifest(), tensor));
   }
   TRY(const std::vector<TensorPlan> plans,
-      internal::plan_tensors(tensors, Precision::kKeep, nullptr, internal::Derived::kKept));
+      internal::plan_tensors(tensors, Precision::kKeep, encoder, internal::Derived::kKept));
   for (const TensorPlan& plan : plans) {
     TRY_VOID(packer.add_tensor(plan));
   }
   TRY_VOID(packer.finish());
+  manifest.format_version = find_tensor(manifest, kHeadOrder) != nullptr ? 2 : 1;
   return artifact;
 }
 

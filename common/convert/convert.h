@@ -69,10 +69,12 @@ Result<std::unique_ptr<MemoryArtifact>> convert(const Checkpoint& checkpoint,
 
 // The same for any tensors, e.g. re-publishing a manifest with tuned initial states: starts from
 // `base`'s manifest and pages, adds or replaces the given tensors (derived ones too), keeps every
-// other page as it is. parent: nullopt = base's.
+// other page as it is. parent: nullopt = base's. `encoder`: as
+// in ConvertOptions, for the new ones.
 Result<std::unique_ptr<MemoryArtifact>> with_tensors(PageSource& base,
                                                      std::span<const CheckpointTensor> tensors,
                                                      std::string version, std::string technique,
-                                                     const std::optional<Digest>& parent);
+                                                     const std::optional<Digest>& parent,
+                                                     MatrixEncoder* encoder = nullptr);
 
 }  // namespace skein

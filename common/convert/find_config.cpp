@@ -88,6 +88,8 @@ class Finder {
   Result<void> find_heads();
   Result<void> find_neurons(std::uint32_t layer);
   bool stands_factored(const std::string& name) const;
+  bool is_normed() const { return by_name_.contains(kNormedEmbedding); }
+  Result<void> lack(const std::string& name) const;
   Result<void> check_factors(std::uint32_t layer, const Part& part) const;
   Result<void> count_heads();
   Result<void> count_layers();
@@ -110,6 +112,13 @@ Result<const CheckpointTensor*> Finder::need(const std::string& name) const {
                 kIncomplete);
   }
   return found->second;
+}
+
+// A norm that would be taken twice.
+Result<void> Finder::lack(const std::string& name) const {
+  if (!by_name_.contains(name)) return {};
+  return fail(Errc::kCorrupt, "the embedding is marked as normed already, and this is its norm",
+              name, kIncomplete);
 }
 
 Result<void> Finder::find_sizes() {
@@ -223,6 +232,7 @@ Result<void> Finder::check(const CheckpointTensor& tensor, Role role) {
       return matrix(config_.width, neurons_);
     case Role::kTokens:
       return matrix(config_.vocab, config_.width);
+    case Role::kShortcut:
     case Role::kOther:
       break;
   }
@@ -277,6 +287,10 @@ Result<void> Finder::check_layer(std::uint32_t layer) {
     if ((part.versions & internal::bit_of(config_.architecture)) == 0) continue;
     if (part.presence == Presence::kFirstLayerOnly && layer != 0) continue;
     const std::string name = layer_name(layer, part.name);
+    if (part.presence == Presence::kFirstLayerOnly && is_normed()) {
+      TRY_VOID(lack(name));
+      continue;
+    }
     const bool may_lack = (part.presence == Presence::kOptionalInFirstLayer && layer == 0) ||
                           part.presence == Presence::kFactor ||
                           (part.role == Role::kSquare && stands_factored(name));
@@ -307,6 +321,7 @@ Result<ModelConfig> Finder::run() {
     TRY_VOID(check_layer(layer));
   }
   for (const Part& part : internal::closing_parts()) {
+    if (part.role == Role::kShortcut) continue;
     TRY(const CheckpointTensor* tensor, need(std::string(part.name)));
     TRY_VOID(check(*tensor, part.role));
   }

@@ -41,7 +41,10 @@ Result<void> Evaluation::next_window() {
     const Feed some = {std::span(fed_).subspan(first, count), &state_, logits};
     TRY_VOID(runner_.feed(std::span(&some, 1)));
     for (std::size_t i = 0; i < count; ++i) {
-      result_.nll += negative_log_likelihood(logits.subspan(i * vocab, vocab), window[first + i]);
+      const auto row = logits.subspan(i * vocab, vocab);
+      result_.nll += negative_log_likelihood(row, window[first + i]);
+      const auto best = std::ranges::max_element(row) - row.begin();
+      result_.hits += static_cast<TokenId>(best) == window[first + i] ? 1 : 0;
     }
   }
   result_.tokens += window.size();

@@ -16,6 +16,7 @@ namespace skein {
 struct EvalResult {
   std::uint64_t tokens = 0;  // predicted
   double nll = 0;            // sum of -log p, nats
+  std::uint64_t hits = 0;    // of them, the largest logit, or the lowest id of equally large ones
 };
 
 // -log softmax(logits)[target], in nats. target < logits.size().

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/base/check.h"
+#include "common/model/internal/head_shortcuts.h"
 #include "common/model/internal/read_layer.h"
 #include "common/model/weights.h"
 
@@ -56,13 +57,16 @@ Result<void> read_tensors(PageSource& pages, ModelWeights& weights) {
   TensorReader tensors(pages);
   TRY(weights.embedding,
       tensors.embedding("emb.weight", {Layout::kRows, config.vocab, config.width}));
-  TRY(weights.ln0, read_norm(tensors, "blocks.0.ln0", config.width));
+  if (!tensors.has(std::string(kNormedEmbedding))) {
+    TRY(weights.ln0, read_norm(tensors, "blocks.0.ln0", config.width));
+  }
   for (std::uint32_t index = 0; index < config.layers; ++index) {
     TRY(LayerWeights layer, read_layer(tensors, index, config));
     weights.layers.push_back(std::move(layer));
   }
   TRY(weights.ln_out, read_norm(tensors, "ln_out", config.width));
   TRY(weights.head, tensors.matrix("head.weight", {Layout::kTiles, config.vocab, config.width}));
+  TRY(weights.head_shortcuts, read_head_shortcuts(tensors, config, weights.paged != nullptr));
   return {};
 }
 

@@ -66,6 +66,9 @@ struct Feed {
   std::span<const TokenId> tokens;
   RwkvState* state = nullptr;
   std::span<float> logits;
+  // Not 0: only the `most` largest logits are wanted, with all that equal the least of them; the
+  // others may come as minus infinity, where the artifact has what spares computing them.
+  std::uint32_t most = 0;
 };
 
 // Hears what a model's matrices multiply, for those who gather statistics. Called on the thread
@@ -92,7 +95,8 @@ class Runner {
   Runner(const Runner&) = delete;
   Runner& operator=(const Runner&) = delete;
 
-  // Each token < vocab. Activation rows become LN0(embedding row). An error is that of a page which
+  // Each token < vocab. Activation rows become LN0(embedding row), or the row itself
+  // where it is stored normed. An error is that of a page which
   // cannot be read.
   Result<void> embed(std::span<const TokenId> tokens, Activation& activation);
   // Layers [first, last) on activation, in place; advances those layers of each sequence's state by
@@ -102,9 +106,11 @@ class Runner {
   Result<void> layers(LayerIndex first, LayerIndex last, Activation& activation,
                       std::span<const SequenceRows> sequences);
   Result<void> layers(LayerIndex first, LayerIndex last, Activation& activation, RwkvState& state);
-  // Rows [first, first + count) of activation: logits.size() == count * vocab, head(LNout(x)).
+  // Rows [first, first + count) of activation: logits.size() == count * vocab, head(LNout(x)), or,
+  // where the artifact says so, the hierarchical head's stand-ins for most.
+  // `most`: as Feed has it, of every row.
   Result<void> head(const Activation& activation, std::uint32_t first, std::uint32_t count,
-                    std::span<float> logits);
+                    std::span<float> logits, std::uint32_t most = 0);
 
   // All of it, in passes of up to kMostRows rows; state.step goes up by the tokens fed. Up to
   // kMostRows feeds share the passes, earlier ones first; no state twice. After an error, which is
@@ -116,6 +122,8 @@ class Runner {
   // Rows of channel-mix value matrices read so far, and rows there were (exact sparsity).
   struct Counters {
     std::uint64_t value_rows_read = 0, value_rows_total = 0;
+    // Of the head and what spares reading it, for all logits so far; and had each been dense.
+    std::uint64_t head_bytes_read = 0, head_bytes_total = 0;
   };
   const Counters& counters() const;
 
@@ -129,7 +137,7 @@ class Runner {
                           std::span<const SequenceRows> sequences);
   Result<void> read_logits(const Pass& pass, const Activation& activation);
   void norm_for_head(std::span<const float> x, std::uint32_t row);
-  Result<void> multiply_head(std::span<float> logits);
+  Result<void> multiply_head(std::span<float> logits, std::uint32_t most);
 
   const Model& model_;
   Parallel& parallel_;

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "common/base/check.h"
+#include "common/model/internal/head_shortcuts.h"
 #include "common/model/internal/layer_pass.h"
 #include "common/model/model.h"
 #include "kernels/ops/norm.h"
@@ -24,6 +25,10 @@ Result<void> Runner::embed(std::span<const TokenId> tokens, Activation& activati
   const Rows x{activation.x, width};
   for (std::uint32_t i = 0; i < tokens.size(); ++i) {
     CHECK(tokens[i] < weights.config.vocab);
+    if (weights.ln0.weight.empty()) {
+      TRY_VOID(weights.embedding->read_row(tokens[i], x.row(i)));
+      continue;
+    }
     TRY_VOID(weights.embedding->read_row(tokens[i], row));
     layer_norm(row, weights.ln0.with(kLayerNormEpsilon), x.row(i));
   }
@@ -99,7 +104,7 @@ Result<void> Runner::layers(LayerIndex first, LayerIndex last, Activation& activ
 }
 
 Result<void> Runner::head(const Activation& activation, std::uint32_t first, std::uint32_t count,
-                          std::span<float> logits) {
+                          std::span<float> logits, std::uint32_t most) {
   const std::uint32_t width = model_.config().width;
   CHECK(logits.size() == std::size_t{count} * model_.config().vocab);
   CHECK(activation.x.size() >= (std::size_t{first} + count) * width);
@@ -109,7 +114,7 @@ Result<void> Runner::head(const Activation& activation, std::uint32_t first, std
   for (std::uint32_t i = 0; i < count; ++i) {
     norm_for_head(View(activation.x).subspan((std::size_t{first} + i) * width, width), i);
   }
-  return multiply_head(logits);
+  return multiply_head(logits, most);
 }
 
 void Runner::norm_for_head(std::span<const float> x, std::uint32_t row) {
@@ -118,15 +123,11 @@ void Runner::norm_for_head(std::span<const float> x, std::uint32_t row) {
   if (weights.head.is_quantized()) work_->in_o.quantize(row);
 }
 
-Result<void> Runner::multiply_head(std::span<float> logits) {
+Result<void> Runner::multiply_head(std::span<float> logits, std::uint32_t most) {
   const ModelWeights& weights = model_.weights();
   work_->show(weights.head, work_->in_o);
-  const Product product = {weights.head.view(), work_->in_o.view(), logits.data()};
-  if (weights.head.is_paged()) {
-    return multiply_pieces(*weights.paged, weights.head, product, parallel_);
-  }
-  matmul(std::span(&product, 1), parallel_);
-  return {};
+  HeadPass pass(weights, work_->head, work_->in_o, parallel_);
+  return pass.run(logits, most, work_->counters);
 }
 
 // What one pass takes of each feed.
@@ -202,6 +203,8 @@ Result<void> Runner::read_logits(const Pass& pass, const Activation& activation)
   std::array<float*, kMostRows> wanted{};
   std::uint32_t count = 0;
   std::uint32_t row = 0;
+  std::uint32_t most = 0;
+  bool all = false;  // somebody wants all logits
   work_->in_o.shape(pass.rows, width);
   for (std::uint32_t i = 0; i < pass.count; ++i) {
     const Feed& feed = *pass.shares[i].feed;
@@ -211,16 +214,19 @@ Result<void> Runner::read_logits(const Pass& pass, const Activation& activation)
       const std::size_t token = pass.shares[i].done + j;
       if (feed.logits.empty() || !(every || token + 1 == feed.tokens.size())) continue;
       norm_for_head(View(activation.x).subspan(std::size_t{row} * width, width), count);
+      most = std::max(most, feed.most);
+      all = all || feed.most == 0;
       wanted[count++] = &feed.logits[every ? token * vocab : 0];
     }
   }
   if (count == 0) return {};
   work_->in_o.shape(count, width);
+  if (all) most = 0;
   bool one_place = true;
   for (std::uint32_t i = 1; i < count; ++i) one_place &= wanted[i] == wanted[i - 1] + vocab;
-  if (one_place) return multiply_head({wanted[0], count * vocab});
+  if (one_place) return multiply_head({wanted[0], count * vocab}, most);
   work_->logits.shape(count, static_cast<std::uint32_t>(vocab));
-  TRY_VOID(multiply_head(work_->logits.all()));
+  TRY_VOID(multiply_head(work_->logits.all(), most));
   for (std::uint32_t i = 0; i < count; ++i) std::ranges::copy(work_->logits.row(i), wanted[i]);
   return {};
 }

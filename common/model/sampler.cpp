@@ -75,7 +75,7 @@ Kept keep_likely(std::vector<Candidate>& all, double total, const SamplerOptions
     std::pop_heap(all.begin(), all.end() - static_cast<std::ptrdiff_t>(kept.count), less_likely);
     ++kept.count;
     kept.weight += double{all[all.size() - kept.count].first};
-    if (kept.weight >= double{options.top_p} * total) break;
+    if (options.top_p < 1 && kept.weight >= double{options.top_p} * total) break;
   }
   std::ranges::reverse(all);
   return kept;
@@ -116,6 +116,12 @@ Sampler::Sampler(const SamplerOptions& options) : options_(options), random_stat
 bool Sampler::adjusts() const {
   return !options_.logit_bias.empty() || options_.repeat_last_n > 0 ||
          options_.frequency_penalty != 0 || options_.presence_penalty != 0;
+}
+
+std::uint32_t Sampler::most() const {
+  if (adjusts()) return 0;
+  if (!(options_.temperature > 0)) return 1;
+  return options_.top_p < 1 ? 0 : options_.top_k;  // top_p is a share of all
 }
 
 void Sampler::read(std::span<const TokenId> ids) {

@@ -57,6 +57,9 @@ class Sampler {
   explicit Sampler(const SamplerOptions& options);  // checked
   // Tokens of the text that were not picked here: the prompt.
   void read(std::span<const TokenId> ids);
+  // How many of the largest logits the next pick looks at, where every token is allowed; 0: all.
+  // The others may then be minus infinity, and the pick is the same.
+  std::uint32_t most() const;
   // The next token, out of those `allowed` (at least one of the logits'; empty: out of all).
   TokenId pick(std::span<const float> logits, TokenMask allowed = {});
 

@@ -186,13 +186,20 @@ struct LayerWeights {
   ChannelMix ffn;
 };
 
+struct HeadShortcuts;  // common/model/internal/head_shortcuts.h
+struct ModelWeights;
+// Row i of head.weight is the token's of that number; empty: row i is token i's.
+std::span<const std::uint32_t> head_order(const ModelWeights& weights);
+
 struct ModelWeights {
   ModelConfig config;
   std::unique_ptr<EmbeddingTable> embedding;  // (vocab, width)
-  Norm ln0;
+  Norm ln0;                                   // empty: the embedding's rows are normed already
   std::vector<LayerWeights> layers;
   Norm ln_out;
-  Matrix head;                    // (vocab, width)
+  Matrix head;  // (vocab, width)
+  // How to do without most of it, and the order of its rows; nullptr: neither.
+  std::shared_ptr<const HeadShortcuts> head_shortcuts;
   PagedTensors* paged = nullptr;  // where paged matrices come from
   std::unique_ptr<Tokenizer> tokenizer;
   std::string chat_template;

@@ -316,6 +316,8 @@ constexpr const char* kTechniquesHelp =
   sparsity      neurons in a new order; on the finished model which are silent, which will fire
                 sparsity.order=hot or off; sparsity.cett=0 to 0.5 (thresholds of neurons)
                 sparsity.predictor=off, or previous, sign, sketch, key, mlp joined by +
+  embedding     ln0 folded into the embedding's rows, which stay on disk
+                embedding.format=q8, q6, q5, q4, bf16, f16 or f32
   prune         neurons of the channel mix removed for good
                 prune.ratio=0.05; prune.score=newton, lorap or frequency
                 prune.compensate=on or off; prune.guard=0.1
@@ -325,6 +327,13 @@ constexpr const char* kTechniquesHelp =
                 lowrank.compensate=RANK: factors of what rounding missed
   quantize      quantize.format=q8, q6, q5 or q4; quantize.method=nearest or gptq
                 quantize.damping=0.01; sensitivity.ids=4096 (of a budget)
+  head          what spares reading all of the head, on the finished model
+                head.method=screen: a sketch of its rows, then exact logits of those that can
+                be largest; greedy and top-k choices keep every bit, other sampling reads all
+                (head.rank=width / 2; head.format=q4)
+                head.method=clusters: hierarchical (RWKV-Lite), another distribution
+                (head.mass=0.95; head.least=3; head.most=100; head.epochs=20)
+                head.clusters=200, in whose order the rows stand
   entropy       pages of the file coded, every bit kept; alone: those of an artifact
                 entropy.pages=coded or plain
                 entropy.bits=3.2: steps for so many bits a weight once coded
@@ -337,8 +346,9 @@ void add_compress(CLI::App& tool, Command& chosen) {
   CompressionRequest& request = options->compression.emplace();
   CLI::App* command = add_maker(tool, chosen, "compress", "a model to a smaller artifact", options);
   command->add_option("--preset", request.preset,
-                      "near-lossless (perplexity +0.05 %, at most 6.6 bits) or balanced (+0.4 %, "
-                      "4.6 bits); none: every matrix q8, to the nearest");
+                      "near-lossless (perplexity +0.05 %, at most 6.6 bits), balanced (+0.4 %, "
+                      "4.6 bits) or small (+3 %, pruned, embedding on disk, screened head); none: "
+                      "every matrix q8, to the nearest");
   command->add_option("--bits-per-weight", request.bits_per_weight,
                       "the least loss in so many bits; all tensors count");
   command->add_option("--memory-budget", options->memory_budget,
@@ -353,8 +363,8 @@ void add_compress(CLI::App& tool, Command& chosen) {
       ->allow_extra_args(false);
   command
       ->add_option("--only", request.only,
-                   "only these techniques, joined by commas: prune, lowrank, quantize, sparsity, "
-                   "entropy; none: quantize, and those of which something is set")
+                   "only these techniques, joined by commas: embedding, prune, lowrank, quantize, "
+                   "sparsity, head, entropy; none: quantize, and those of which something is set")
       ->delimiter(',');
   command->add_flag("--plan", options->plan_only, "print what would be done, and do nothing");
   command->add_option("--report", options->report,

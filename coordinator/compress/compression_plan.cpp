@@ -17,8 +17,10 @@ struct Preset {
   double bits;                            // a weight, at most; of what is in memory, if coded
   std::optional<double> coded_bits = {};  // to begin with
 };
-constexpr Preset kPresets[] = {{"near-lossless", 0.0005, 6.6}, {"balanced", 0.004, 4.6, 3.6}};
+constexpr Preset kPresets[] = {
+    {"near-lossless", 0.0005, 6.6}, {"balanced", 0.004, 4.6, 3.6}, {kSmallPreset, 0.03, 4.6}};
 constexpr double kCodedDamping = 0.1;  // of a preset: measured (internal/README.md)
+constexpr double kSmallPruned = 0.3;   // costs half of what the preset may
 
 tl::unexpected<Error> contradiction(std::string what, std::string where, std::string remedy) {
   return fail(Errc::kUsage, std::move(what), std::move(where), std::move(remedy));
@@ -34,10 +36,8 @@ Result<void> apply_preset(CompressionPlan& plan, const std::string& name, bool c
   if (name.empty()) return {};
   const auto preset = std::ranges::find(kPresets, name, &Preset::name);
   if (preset == std::end(kPresets)) {
-    return fail(Errc::kUsage,
-                name == "small" ? "the preset 'small' is not built yet"
-                                : "there is no preset '" + name.substr(0, 64) + "'",
-                "--preset", "use near-lossless or balanced");
+    return fail(Errc::kUsage, "there is no preset '" + name.substr(0, 64) + "'", "--preset",
+                "use near-lossless, balanced or small");
   }
   plan.preset = name;
   plan.most_loss = std::log1p(preset->perplexity);
@@ -58,7 +58,8 @@ std::string text_of(double number, int digits) {
   return out.str();
 }
 
-constexpr std::string_view kTechniques[] = {"prune", "lowrank", "quantize", "sparsity", "entropy"};
+constexpr std::string_view kTechniques[] = {"embedding", "prune", "lowrank", "quantize",
+                                            "sparsity",  "head",  "entropy"};
 
 // None: the plan has no part of it. Coding pages alone is not what this is about.
 Result<std::optional<EntropyPlan>> entropy_of(const CompressionRequest& request,
@@ -86,12 +87,16 @@ Result<std::optional<EntropyPlan>> entropy_of(const CompressionRequest& request,
 
 // Which techniques are applied: those named, or quantize and whatever has a setting.
 struct Chosen {
+  bool embedding = false;
   bool prune = false;
   bool low_rank = false;
   bool quantize = true;
   bool sparsity = false;
+  bool head = false;
   bool entropy = false;
-  bool changes_weights() const { return prune || low_rank || quantize || sparsity; }
+  bool changes_weights() const {
+    return embedding || prune || low_rank || quantize || sparsity || head;
+  }
 };
 
 bool has_budget(const CompressionRequest& request) {
@@ -110,12 +115,14 @@ Result<void> check_left_out(const Chosen& chosen, const CompressionRequest& requ
     std::string_view technique;
   };
   const Asked all[] = {
+      {settings.tokens.embeds(), chosen.embedding, "a format of the embedding", "embedding"},
       {settings.structure.prunes(), chosen.prune, "a setting of prune", "prune"},
       {settings.structure.factors(), chosen.low_rank, "a setting of lowrank", "lowrank"},
       {formats, chosen.quantize, "a format or a budget", "quantize"},
       {settings.structure.residual_rank.has_value(), chosen.quantize,
        "making good what rounding missed", "quantize"},
       {settings.sparsity.any(), chosen.sparsity, "a setting of sparsity", "sparsity"},
+      {settings.tokens.heads(), chosen.head, "a setting of head", "head"},
       {settings.coded_pages.value_or(false), chosen.entropy, "coding of pages", "entropy"},
       {settings.entropy_bits.has_value(), chosen.entropy, "a number of bits once coded",
        "entropy"}};
@@ -132,9 +139,12 @@ Result<void> check_left_out(const Chosen& chosen, const CompressionRequest& requ
 Result<Chosen> choose_techniques(const CompressionRequest& request, const PressSettings& settings) {
   if (request.only.empty()) {
     const bool coded = settings.entropy_bits || is_coded(request.preset);
-    return Chosen{.prune = settings.structure.prunes(),
+    const bool small = request.preset == kSmallPreset;
+    return Chosen{.embedding = small || settings.tokens.embeds(),
+                  .prune = small || settings.structure.prunes(),
                   .low_rank = settings.structure.factors(),
                   .sparsity = settings.sparsity.any(),
+                  .head = small || settings.tokens.heads(),
                   .entropy = settings.coded_pages.value_or(coded)};
   }
   for (const std::string& technique : request.only) {
@@ -149,10 +159,12 @@ Result<Chosen> choose_techniques(const CompressionRequest& request, const PressS
   const auto named = [&](std::string_view technique) {
     return std::ranges::find(request.only, technique) != request.only.end();
   };
-  const Chosen chosen{.prune = named("prune"),
+  const Chosen chosen{.embedding = named("embedding"),
+                      .prune = named("prune"),
                       .low_rank = named("lowrank"),
                       .quantize = named("quantize") || (named("entropy") && settings.entropy_bits),
                       .sparsity = named("sparsity"),
+                      .head = named("head"),
                       .entropy = named("entropy")};
   TRY_VOID(check_left_out(chosen, request, settings));
   return chosen;
@@ -160,6 +172,7 @@ Result<Chosen> choose_techniques(const CompressionRequest& request, const PressS
 
 Result<void> check_structure(const CompressionRequest& request, const PressSettings& settings) {
   TRY_VOID(settings.structure.check());
+  TRY_VOID(settings.tokens.check());
   if (settings.structure.residual_rank && (has_budget(request) || settings.entropy_bits)) {
     return contradiction("factors of what rounding missed come after the budget is spent",
                          "--set lowrank.compensate", "leave it out, or the budget");
@@ -222,7 +235,7 @@ Result<void> check_calibration(const CompressionPlan& plan, const PressSettings&
     return contradiction("rounding to the nearest has no damping", "--set quantize.damping",
                          "add --set quantize.method=gptq");
   }
-  if (plan.calibrates() || plan.sparsity.any()) return {};
+  if (plan.calibrates() || plan.sparsity.any() || plan.head) return {};
   if (!plan.calibration.empty()) {
     return contradiction("rounding every matrix to the nearest learns nothing from a text",
                          "--calibration", "leave out quantize.method=nearest, or the text");
@@ -255,6 +268,27 @@ std::string prune_text(const PrunePlan& plan) {
          std::string(name_of(plan.score)) + ", but for those of the largest " +
          short_text(plan.guard * 100) + " % of contributions; " +
          (plan.compensate ? "values made good by least squares" : "values as they are");
+}
+
+std::string embedding_text(const CompressionPlan& plan) {
+  const bool chosen = plan.quantizes && plan.allocates() && !plan.embedding->format;
+  return "embedding: ln0 folded into its rows, " +
+         (chosen ? "in the format that the budget chooses"
+                 : std::string(name_of(plan.embedding->format.value_or(Format::kQ8)))) +
+         ", read from disk row by row";
+}
+
+std::string head_text(const HeadPlan& plan) {
+  const std::string groups =
+      plan.clusters ? std::to_string(*plan.clusters) + " clusters" : "clusters (200, or fewer)";
+  if (plan.method == HeadPlan::Method::kScreen) {
+    return "head: rows in the order of " + groups + "; screened by a sketch of rank " +
+           (plan.rank ? std::to_string(*plan.rank) : "width / 2") + " in " +
+           std::string(name_of(plan.format)) + ", then exact: every choice keeps its bits";
+  }
+  return "head: hierarchical, " + groups + ", looked into until they have " +
+         short_text(plan.mass * 100) + " % (" + std::to_string(plan.least) + " to " +
+         std::to_string(plan.most) + " of them); the others' tokens share what is left";
 }
 
 std::string low_rank_text(const LowRankPlan& plan) {
@@ -295,6 +329,7 @@ std::string budget_text(const CompressionPlan& plan) {
 
 std::vector<std::string> CompressionPlan::structure_techniques() const {
   std::vector<std::string> out;
+  if (embedding) out.emplace_back("embedding-normed");
   if (prune) {
     out.push_back("prune-" + std::string(name_of(prune->score)) + "-" + short_text(prune->ratio));
   }
@@ -313,11 +348,12 @@ std::vector<std::string> CompressionPlan::steps() const {
   if (only_pages) {
     return {codes_pages ? "pages: coded, every bit kept" : "pages: plain, every bit kept"};
   }
-  if (calibrates() || sparsity.any()) {
+  if (calibrates() || sparsity.any() || head) {
     steps.push_back("calibrate: " + std::to_string(calibration_ids) + " ids " +
                     (calibration.empty() ? "sampled from the model" : "of " + calibration));
   }
   if (sparsity.order) steps.emplace_back("sparsity: neurons in a new order, hot ones first");
+  if (embedding) steps.push_back(embedding_text(*this));
   if (prune) steps.push_back(prune_text(*prune));
   if (low_rank && !low_rank->compensate) steps.push_back(low_rank_text(*low_rank));
   if (scales > 0) {
@@ -347,11 +383,13 @@ std::vector<std::string> CompressionPlan::steps() const {
                         ? "quantize: error feedback (gptq), damping " + text_of(damping, 4)
                         : "quantize: to the nearest");
   } else if (!restructures()) {
-    steps.emplace_back("formats: every tensor as it is");
+    steps.emplace_back(embedding ? "formats: every other tensor as it is"
+                                 : "formats: every tensor as it is");
   }
   if (low_rank && low_rank->compensate) steps.push_back(low_rank_text(*low_rank));
   add_sparsity_steps(sparsity, steps);
-  if (calibrates() || sparsity.any() || !held_out.empty()) {
+  if (head) steps.push_back(head_text(*head));
+  if (calibrates() || sparsity.any() || head || !held_out.empty()) {
     steps.push_back("measure: perplexity before and after on " +
                     (held_out.empty() ? "ids that calibration did not see" : held_out));
   }
@@ -368,13 +406,18 @@ Result<CompressionPlan> CompressionPlan::make(const CompressionRequest& request)
   CompressionPlan plan;
   plan.entropy = entropy;
   plan.quantizes = chosen.quantize;
+  if (chosen.embedding) plan.embedding = settings.tokens.embedding_plan();
   if (chosen.prune) plan.prune = settings.structure.prune_plan();
+  if (request.preset == kSmallPreset && plan.prune && !settings.structure.prune_ratio) {
+    plan.prune->ratio = kSmallPruned;
+  }
   if (chosen.low_rank) plan.low_rank = settings.structure.low_rank_plan();
   TRY_VOID(apply_preset(plan, request.preset, chosen.entropy));
   if (request.bits_per_weight) plan.bits_per_weight = request.bits_per_weight;
   plan.memory_budget = request.memory_budget;
   plan.calibration = request.calibration;
   plan.held_out = request.held_out;
+  if (chosen.head) plan.head = settings.tokens.head_plan();
   if (chosen.sparsity) plan.sparsity = sparsity_plan(request, settings.sparsity);
   plan.codes_pages = settings.coded_pages.value_or(chosen.entropy);
   plan.only_pages = chosen.entropy && !chosen.changes_weights();

@@ -9,6 +9,7 @@
 #include "common/base/result.h"
 #include "common/predict/neuron_predictor.h"
 #include "coordinator/compress/structure_plan.h"
+#include "coordinator/compress/token_plan.h"
 #include "kernels/ops/format.h"
 
 namespace skein {
@@ -47,12 +48,17 @@ struct EntropyPlan {
   std::optional<Format> format = {};  // that is run; none: the smallest that spans the codes
 };
 
+// The preset for least memory while generating: all techniques that cost little, and a budget of
+// memory that goes with it (PressResult::memory_budget).
+inline constexpr std::string_view kSmallPreset = "small";
+
 struct CompressionPlan {
   enum class Rounding : unsigned char { kNearest, kErrorFeedback };
 
   // In this order; the neurons' order of `sparsity` before all, its thresholds and predictors after
-  // quantizing, the coding of pages last.
+  // quantizing, what spares reading the head after them, the coding of pages last.
   std::string preset;
+  std::optional<EmbeddingPlan> embedding;
   std::optional<PrunePlan> prune;
   std::optional<LowRankPlan> low_rank;  // what rounding missed: with quantizing
   bool quantizes = true;                // false: every matrix is kept as it is
@@ -76,6 +82,7 @@ struct CompressionPlan {
   std::uint32_t held_out_ids = 16384;
 
   SparsityPlan sparsity;
+  std::optional<HeadPlan> head;
 
   bool codes_pages = false;  // the file's pages are entropy-coded
   bool only_pages = false;   // of an artifact that is there; nothing else happens
@@ -83,6 +90,10 @@ struct CompressionPlan {
   bool allocates() const { return bits_per_weight || memory_budget || most_loss || entropy; }
   bool has_feedback() const { return quantizes && rounding == Rounding::kErrorFeedback; }
   bool restructures() const { return prune || low_rank; }
+  // Every tensor is kept, and the head gets company.
+  bool only_head() const {
+    return head && !quantizes && !restructures() && scales == 0 && !embedding && !sparsity.any();
+  }
   bool calibrates() const { return allocates() || has_feedback() || restructures() || scales > 0; }
   // The embedding is free under a budget of memory.
   Counted counted() const {

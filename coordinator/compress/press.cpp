@@ -8,12 +8,13 @@
 #include "common/model/evaluate.h"
 #include "coordinator/compress/internal/changed_tensor.h"
 #include "coordinator/compress/internal/coded_size.h"
+#include "coordinator/compress/internal/embedding_folding.h"
 #include "coordinator/compress/internal/low_rank.h"
 #include "coordinator/compress/internal/matrix_rounding.h"
 #include "coordinator/compress/internal/planned_encoder.h"
+#include "coordinator/compress/internal/press_weights.h"
 #include "coordinator/compress/internal/restructure.h"
 #include "coordinator/compress/internal/sensitivity.h"
-#include "coordinator/compress/internal/sparsity_stage.h"
 #include "coordinator/compress/internal/step_search.h"
 #include "coordinator/compress/internal/tensor_reports.h"
 
@@ -44,11 +45,16 @@ class Pressing {
   Result<PressResult> run() {
     const bool measures = plan_.calibrates() || !input_.held_out.empty();
     now_.checkpoint = input_.checkpoint;
+    if (plan_.embedding) {
+      TRY(now_.checkpoint, with_normed_embedding(input_.checkpoint));
+    }
     if (measures) {
-      TRY(now_, RunningModel::open(input_.checkpoint, input_.pages));
+      const Checkpoint checkpoint = now_.checkpoint;
+      TRY(now_, RunningModel::open(checkpoint, plan_.embedding ? nullptr : input_.pages));
       TRY_VOID(gather_text());
       TRY_VOID(measure_before());
     }
+    if (plan_.embedding) TRY_VOID(report_embedding());
     if (plan_.restructures() || plan_.scales > 0) TRY_VOID(change_structure());
     if (plan_.allocates()) TRY_VOID(find_choices());
     for (;;) {
@@ -71,6 +77,7 @@ class Pressing {
 
   Result<void> gather_text();
   void cut_text();
+  Result<void> report_embedding();
   Result<void> find_choices();
   void count_fixed();
   Budget budget() const;
@@ -91,6 +98,7 @@ class Pressing {
   void report_quantizing();
   std::vector<std::string> techniques() const;
   std::string grid_id() const;
+  Format embedding_format() const { return plan_.embedding->format.value_or(Format::kQ8); }
 
   const PressInput& input_;
   const CompressionPlan& plan_;
@@ -167,6 +175,28 @@ Result<void> Pressing::gather_text() {
   return {};
 }
 
+// What folding and rounding the embedding alone does.
+Result<void> Pressing::report_embedding() {
+  KeepingEncoder encoder(now_.checkpoint, {{"emb.weight", embedding_format()}});
+  TRY(const auto folded, convert(now_.checkpoint, {.encoder = &encoder, .hash_pages = false}));
+  TechniqueReport told{.name = "embedding"};
+  for (const CheckpointTensor& tensor : input_.checkpoint.tensors) {
+    TRY(const TensorEntry form, stored_form(tensor));
+    told.bytes_before += stored_bytes(form.format, form.layout, form.rows, form.cols);
+  }
+  for (const TensorEntry& tensor : folded->manifest().tensors) {
+    if (is_derived(tensor.name)) continue;
+    told.bytes_after += stored_bytes(tensor.format, tensor.layout, tensor.rows, tensor.cols);
+  }
+  if (before_) {
+    told.perplexity_before = before_;
+    TRY(const auto model, Model::open(*folded));
+    TRY(told.perplexity_after, perplexity(*model, 0.02));
+  }
+  result_.techniques.push_back(std::move(told));
+  return {};
+}
+
 Result<void> Pressing::change_structure() {
   RestructureOptions options{.plan = plan_, .text = text_, .parallel = input_.parallel};
   options.before = before_;
@@ -183,6 +213,14 @@ void Pressing::count_fixed() {
     if (tensor.name == "emb.weight") embedding_weights_ = weights;
     if (can_be_quantized(tensor.name, tensor.shape)) continue;
     fixed_bytes_ += stored_bytes(tensor.format, tensor.layout, tensor.rows, tensor.cols);
+  }
+  if (plan_.embedding && plan_.embedding->format) {
+    for (MatrixChoices& matrix : choices_) {
+      if (matrix.name != "emb.weight") continue;
+      std::erase_if(matrix.choices, [&](const FormatChoice& choice) {
+        return choice.format != *plan_.embedding->format;
+      });
+    }
   }
   if (!resident) return;
   // What stays on disk is free, so it gets the best that is a compression.
@@ -357,6 +395,8 @@ Result<void> Pressing::encode() {
   if (allocation_) options.formats = allocation_->formats;
   options.feedback = plan_.has_feedback();
   if (plan_.entropy) use_steps(options);
+  const bool chosen = plan_.allocates() && !(plan_.embedding && plan_.embedding->format);
+  if (plan_.embedding && !chosen) options.formats["emb.weight"] = embedding_format();
   options.finished = input_.finished;
   const bool compensates = plan_.low_rank && plan_.low_rank->compensate;
   if (compensates) {
@@ -380,6 +420,12 @@ Result<void> Pressing::encode() {
   if (plan_.quantizes) {
     convert_options.encoder = &encoder;
     convert_options.grid_id = grid_id();
+  }
+  std::optional<KeepingEncoder> keeping;
+  if (plan_.embedding && !plan_.quantizes) {
+    keeping.emplace(now_.checkpoint,
+                    std::map<std::string, Format, std::less<>>{{"emb.weight", embedding_format()}});
+    convert_options.encoder = &*keeping;
   }
   TRY(result_.artifact, convert(now_.checkpoint, convert_options));
   TRY(result_.tensors, compare(input_.checkpoint, now_.checkpoint, *result_.artifact));
@@ -418,7 +464,8 @@ Result<void> Pressing::measure_before() {
 Result<void> Pressing::measure() {
   if (held_out_.empty()) return {};
   MeasuredLoss loss{.ids = held_out_.size(), .perplexity_before = *before_};
-  if (!plan_.quantizes && !result_.techniques.empty()) {  // the last one's model is the artifact
+  const bool last_is_all = !(plan_.embedding && plan_.restructures());
+  if (!plan_.quantizes && !result_.techniques.empty() && last_is_all) {
     loss.perplexity_after = *result_.techniques.back().perplexity_after;
   } else {
     TRY(const auto pressed, Model::open(*result_.artifact));
@@ -452,21 +499,8 @@ void Pressing::report_quantizing() {
 
 }  // namespace
 
-Result<PressResult> press(const Checkpoint& checkpoint, const ConvertOptions& options) {
-  PressResult result;
-  TRY(result.artifact, convert(checkpoint, options));
-  TRY(result.tensors, compare(checkpoint, checkpoint, *result.artifact));
-  return result;
-}
-
-Result<PressResult> press(const PressInput& input, const CompressionPlan& plan) {
-  if (!plan.quantizes && input.pages != nullptr && holds_codes(*input.pages)) {
-    return fail(Errc::kUsage,
-                "the model's matrices are quantized, and without quantize they would become f32",
-                "--only", "add quantize to it, or start from the checkpoint");
-  }
-  const auto others = [&](const PressInput& what) { return Pressing(what, plan).run(); };
-  return plan.sparsity.any() ? press_sparse(input, plan, others) : others(input);
+Result<PressResult> press_weights(const PressInput& input, const CompressionPlan& plan) {
+  return Pressing(input, plan).run();
 }
 
 }  // namespace skein

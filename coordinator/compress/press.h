@@ -69,6 +69,10 @@ struct PressResult {
   std::optional<double> coded_bits;  // a weight, all tensors, once entropy coded
   std::optional<MeasuredLoss> measured;
   std::optional<SparsityReport> sparsity;
+  std::optional<HeadReport> head;
+  // Of the preset small: what `skein generate --memory-budget` is to be given, bytes of the whole
+  // process: a tenth of the weights in bf16 beside an empty one.
+  std::optional<std::uint64_t> memory_budget;
   std::optional<bool> budget_met;  // of a plan with a budget of loss: whether the measured one is
 };
 

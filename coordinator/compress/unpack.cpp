@@ -1,4 +1,5 @@
 // An artifact back to a checkpoint's tensors.
+#include "coordinator/compress/internal/head_order.h"
 #include "coordinator/compress/press.h"
 
 namespace skein {
@@ -53,6 +54,33 @@ Result<Buffer> row_major(PageSource& pages, const TensorEntry& tensor, Format& f
   return transpose(rows, tensor.rows, tensor.cols, element_bytes(format));
 }
 
+// The head's rows in the order of their tokens.
+Result<void> put_back(PageSource& pages, Buffer& head) {
+  const TensorEntry* stored = find_tensor(pages.manifest(), kHeadOrder);
+  if (stored == nullptr) return {};
+  Format format{};
+  TRY(const Buffer numbers, row_major(pages, *stored, format));
+  std::vector<float> values(std::size_t{stored->rows} * stored->cols);
+  decode(format, Layout::kRows, stored->rows, stored->cols, numbers, values);
+  std::vector<std::uint32_t> order;
+  std::vector<bool> seen(values.size(), false);
+  for (const float value : values) {
+    const auto token = static_cast<std::size_t>(value >= 0 ? value : 0);
+    if (!(value >= 0) || token >= seen.size() || seen[token]) {
+      return fail(Errc::kCorrupt, "it is no order of the tokens", std::string(kHeadOrder),
+                  "fetch the artifact again");
+    }
+    seen[token] = true;
+    order.push_back(static_cast<std::uint32_t>(token));
+  }
+  if (order.empty() || head.size() % order.size() != 0) {
+    return fail(Errc::kCorrupt, "it orders another number of rows than the head has",
+                std::string(kHeadOrder), "fetch the artifact again");
+  }
+  head = rows_put_back(head, head.size() / order.size(), order);
+  return {};
+}
+
 }  // namespace
 
 Result<Checkpoint> tensors_of(PageSource& pages, std::vector<Buffer>& storage) {
@@ -68,9 +96,10 @@ Result<Checkpoint> tensors_of(PageSource& pages, std::vector<Buffer>& storage) {
   storage.clear();
   storage.reserve(pages.manifest().tensors.size());  // views below must not move
   for (const TensorEntry& tensor : pages.manifest().tensors) {
-    if (is_derived(tensor.name)) continue;
+    if (is_derived(tensor.name) || tensor.name == kHeadOrder) continue;
     CheckpointTensor out{tensor.name, tensor.shape, tensor.format, {}};
     TRY(Buffer bytes, row_major(pages, tensor, out.format));
+    if (tensor.name == "head.weight") TRY_VOID(put_back(pages, bytes));
     storage.push_back(std::move(bytes));
     out.data = storage.back();
     checkpoint.tensors.push_back(std::move(out));

@@ -166,7 +166,9 @@ void Batcher::place_logits() {
   const std::size_t vocab = model_.config().vocab;
   if (logits_.size() < picking_.size() * vocab) logits_.resize(picking_.size() * vocab);
   for (std::size_t place = 0; place < picking_.size(); ++place) {
-    feeds_[picking_[place]].logits = std::span(logits_).subspan(place * vocab, vocab);
+    Feed& feed = feeds_[picking_[place]];
+    feed.logits = std::span(logits_).subspan(place * vocab, vocab);
+    feed.most = pass_[picking_[place]].sequence->picker.most();
   }
 }
 

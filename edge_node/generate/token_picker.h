@@ -31,6 +31,8 @@ class TokenPicker {
   void fed(std::span<const TokenId> ids);
   // kEndOfText when the answer may end and that was picked. Errors as TokenFilter's.
   Result<TokenId> pick(std::span<const float> logits);
+  // Of the logits that pick() takes: as Feed::most has it.
+  std::uint32_t most() const { return filter_ ? 0 : sampler_.most(); }
   // Whether nothing but the end of text may follow.
   bool is_complete() const { return filter_ && filter_->is_complete(); }
   // The next answer follows the grammar from its beginning.

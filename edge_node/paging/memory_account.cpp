@@ -42,6 +42,8 @@ MemoryAccount::MemoryAccount(const Manifest& manifest, const ResidencyRequest& r
                    (stored_bytes(tensor.format, tensor.layout, 1, tensor.cols) + 16);
     } else if (tensor.rows > 1 && tensor.name.find(kPredictorParts) != std::string::npos) {
       vectors_ += std::uint64_t{tensor.rows} * tensor.cols * 9 / 8 + 512;  // as q8 tiles, or less
+    } else if (tensor.name.starts_with(kHeadScreen)) {
+      continue;  // a paged model has no screen
     } else if (tensor.rows == 1 || is_derived(tensor.name)) {
       vectors_ += std::uint64_t{tensor.rows} * tensor.cols * sizeof(float) + 64;
     }

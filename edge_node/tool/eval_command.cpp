@@ -50,12 +50,14 @@ Task<Result<void>> eval(Env env, Terminal& terminal, std::shared_ptr<EvalOptions
   const double per_token = result.nll / static_cast<double>(result.tokens);
   const double bits = result.nll / std::log(2.0) / static_cast<double>(wanted.size());
   if (options->json) {
-    print(terminal, {{"tokens", result.tokens},
-                     {"bytes", wanted.size()},
-                     {"nll_nats", result.nll},
-                     {"perplexity", std::exp(per_token)},
-                     {"bits_per_byte", bits},
-                     {"seconds", seconds}});
+    print(terminal,
+          {{"tokens", result.tokens},
+           {"bytes", wanted.size()},
+           {"nll_nats", result.nll},
+           {"top1", static_cast<double>(result.hits) / static_cast<double>(result.tokens)},
+           {"perplexity", std::exp(per_token)},
+           {"bits_per_byte", bits},
+           {"seconds", seconds}});
   } else {
     terminal.out << std::fixed << std::setprecision(6) << result.tokens << " tokens, " << per_token
                  << " nats per token, perplexity " << std::exp(per_token) << ", " << bits

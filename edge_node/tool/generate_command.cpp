@@ -35,8 +35,9 @@ struct ToolSession {
         state(file_.model().initial_state()),
         logits(file_.model().config().vocab) {}
 
-  Result<void> feed(std::span<const TokenId> ids) {
-    const Feed feed = {ids, &state, logits};
+  // most: as Feed has it.
+  Result<void> feed(std::span<const TokenId> ids, std::uint32_t most) {
+    const Feed feed = {ids, &state, logits, most};
     return runner.feed(std::span(&feed, 1));
   }
 
@@ -85,7 +86,8 @@ Result<std::uint32_t> continue_text(ToolSession& session, TokenPicker& picker, s
     terminal.out << std::string_view(text).substr(printed, end - printed) << std::flush;
     printed = end;
     picker.fed(std::span(&id, 1));
-    TRY_VOID(session.feed(std::span(&id, 1)));  // the stop string too: the next turn follows it
+    TRY_VOID(session.feed(std::span(&id, 1),
+                          picker.most()));  // the stop string too: the next turn follows it
   }
   terminal.out << std::string_view(text).substr(printed) << std::flush;
   return made;
@@ -138,7 +140,7 @@ Task<Result<void>> generate(Env env, Terminal& terminal, std::shared_ptr<Generat
   const Instant loaded = env.clock.now();
   auto prefill = [&]() -> Result<void> {
     picker.fed(ids);
-    return session.feed(ids);
+    return session.feed(ids, picker.most());
   };
   CO_TRY_VOID(co_await on_compute(env, prefill));
   const Instant prefilled = env.clock.now();
@@ -162,7 +164,9 @@ Task<Result<void>> generate(Env env, Terminal& terminal, std::shared_ptr<Generat
                                   {"prefill_tokens_per_s", rate(ids.size(), prefilled - loaded)},
                                   {"decode_tokens_per_s", rate(made, decoded - prefilled)},
                                   {"value_rows_read", rows.value_rows_read},
-                                  {"value_rows_total", rows.value_rows_total}};
+                                  {"value_rows_total", rows.value_rows_total},
+                                  {"head_bytes_read", rows.head_bytes_read},
+                                  {"head_bytes_total", rows.head_bytes_total}};
   co_return co_await write_stats(env, options->stats, stats);
 }
 
@@ -183,7 +187,7 @@ Task<Result<void>> chat(Env env, Terminal& terminal, std::shared_ptr<GenerateOpt
     auto answer = [&]() -> Result<void> {
       picker.restart();
       picker.fed(ids);
-      TRY_VOID(session.feed(ids));
+      TRY_VOID(session.feed(ids, picker.most()));
       TRY_VOID(continue_text(session, picker, options->count, stops, terminal));
       return {};
     };

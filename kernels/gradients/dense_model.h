@@ -46,7 +46,7 @@ template <class Real>
 struct DenseModel {
   std::uint32_t width = 0, heads = 0, head_size = 0, ffn_width = 0, vocab = 0;
   Dense<Real> embedding;       // (vocab, width)
-  Norm<Real> after_embedding;  // ln0
+  Norm<Real> after_embedding;  // ln0; empty: the embedding's rows are normed already
   std::vector<DenseLayer<Real>> layers;
   Norm<Real> before_head;  // ln_out
   Dense<Real> head;        // (vocab, width)

@@ -77,7 +77,11 @@ struct Window<Real>::Tape {
       CHECK(id < model.vocab);
       embedded.row(t) = grid(model.embedding).row(id);
     }
-    norm_forward(embedded, 1, Real(kNormEpsilon), model.after_embedding, norm, x);
+    if (model.after_embedding.weight.values.empty()) {
+      x = embedded;
+    } else {
+      norm_forward(embedded, 1, Real(kNormEpsilon), model.after_embedding, norm, x);
+    }
     for (std::size_t l = 0; l < layers.size(); ++l) {
       time_mix_forward(model.layers[l], shape, states.data() + l * shape.state_size(), x, v_first,
                        layers[l].time_mix, time_mix);
@@ -131,7 +135,9 @@ Window<Real>::Window(const DenseModel<Real>& model) {
   CHECK(model.heads * model.head_size == model.width && !model.layers.empty());
   check_shape(model.embedding, model.vocab, model.width);
   check_shape(model.head, model.vocab, model.width);
-  check_norm(model.after_embedding, model.width);
+  if (!model.after_embedding.weight.values.empty()) {
+    check_norm(model.after_embedding, model.width);
+  }
   check_norm(model.before_head, model.width);
   for (std::size_t l = 0; l < model.layers.size(); ++l) check_layer(model, l);
   tape_ = std::make_unique<Tape>(model);

@@ -205,7 +205,8 @@ Result<void> check_names(const std::vector<TensorEntry>& tensors) {
 }  // namespace
 
 Result<void> check_manifest(const Manifest& manifest) {
-  if (manifest.format_version != 1) {
+  const bool reorders = find_tensor(manifest, kHeadOrder) != nullptr;
+  if (manifest.format_version != (reorders ? 2 : 1)) {
     return unknown("the manifest has format version " + std::to_string(manifest.format_version));
   }
   TRY_VOID(check_labels(manifest));

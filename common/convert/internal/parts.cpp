@@ -84,7 +84,8 @@ constexpr std::array kLayerParts = {
 };
 
 constexpr std::array kClosingParts = {Part{"ln_out.weight", Role::kVector},
-                                      Part{"ln_out.bias", Role::kVector}, kHead};
+                                      Part{"ln_out.bias", Role::kVector}, kHead,
+                                      Part{"head.screen.sketch", Role::kShortcut}};
 
 constexpr std::uint32_t kLastGroup = 1 + kMaxLayers;
 

@@ -25,6 +25,7 @@ enum class Role : std::uint8_t {
   kFfnIn,      // (F, D)
   kFfnOut,     // (D, F), stored neuron-major
   kTokens,     // (V, D): embedding and head
+  kShortcut,   // (rows, inputs), in tiles: what spares reading all of the head
   kOther,      // none of RWKV's, kept as it is
 };
 
@@ -56,7 +57,7 @@ struct Part {
 std::span<const Part> layer_parts();
 inline constexpr Part kEmbedding{"emb.weight", Role::kTokens};
 inline constexpr Part kHead{"head.weight", Role::kTokens};
-std::span<const Part> closing_parts();  // ln_out, then the head
+std::span<const Part> closing_parts();  // ln_out, the head and what is beside it
 
 std::string layer_name(std::uint32_t layer, std::string_view part);  // "blocks.3.att.w0"
 

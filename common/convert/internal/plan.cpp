@@ -43,6 +43,7 @@ void lay_out(TensorPlan& plan, const std::vector<std::uint32_t>& shape, std::uin
     case Role::kFactorOut:
     case Role::kFfnIn:
     case Role::kTokens:
+    case Role::kShortcut:
       break;
   }
   const bool looked_up = plan.source->name == kEmbedding.name;

@@ -24,6 +24,11 @@ std::optional<Layout> TensorReader::layout_of(const std::string& name) const {
   return found ? std::optional((*found)->layout) : std::nullopt;
 }
 
+std::uint32_t TensorReader::stored_rows(const std::string& name) const {
+  const auto found = find(name);
+  return found ? (*found)->rows : 0;
+}
+
 Result<const TensorEntry*> TensorReader::find(const std::string& name) const {
   const auto& tensors = pages_.manifest().tensors;
   const auto found = std::ranges::find(tensors, name, &TensorEntry::name);

@@ -22,6 +22,7 @@ class TensorReader {
 
   bool has(const std::string& name) const;
   std::optional<Layout> layout_of(const std::string& name) const;  // nullopt: there is none
+  std::uint32_t stored_rows(const std::string& name) const;        // 0: there is none
   Result<Matrix> matrix(const std::string& name, const MatrixShape& shape);
   // Its pages are not looked at.
   Result<std::unique_ptr<EmbeddingTable>> embedding(const std::string& name,

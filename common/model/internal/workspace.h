@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "common/model/internal/head_scratch.h"
 #include "common/model/internal/rows.h"
 #include "common/model/internal/state_undo.h"
 #include "common/model/model.h"
@@ -24,9 +25,10 @@ struct Workspace {
   InputBuffer low_w, low_a, low_v, low_g;                      // between the matrices of the LoRAs
   RowBuffer r, w, k, v, a, g, kk, b, gate, y, out, mu;         // (width)
   FactorBuffers by_r, by_k, by_v, by_g, by_o;
-  InputBuffer h;                     // (neurons of the layer)
-  std::vector<float> shares;         // (blocks of neurons, width): decode's channel mix
-  RowBuffer logits;                  // (vocab): of several sessions
+  InputBuffer h;              // (neurons of the layer)
+  std::vector<float> shares;  // (blocks of neurons, width): decode's channel mix
+  RowBuffer logits;           // (vocab): of several sessions
+  HeadScratch head;
   Activation activation;             // for Runner::feed
   std::vector<std::uint8_t> wanted;  // neurons of a paged value matrix that some row needs
   StateUndo undo;                    // of a pass over a paged model

@@ -95,6 +95,37 @@ json::object describe(const SparsityReport& sparsity) {
   return out;
 }
 
+json::object describe(const HeadReport& head) {
+  json::object out{{"method", name_of(head.method)},
+                   {"bytes", head.bytes},
+                   {"tokens", head.tokens},
+                   {"dense_bytes_per_token", head.dense_bytes},
+                   {"bytes_per_token", head.bytes_greedy},
+                   {"top1_agreement", head.agreement},
+                   {"top1_before", head.accuracy_before},
+                   {"top1", head.accuracy}};
+  if (head.method == HeadPlan::Method::kScreen) {
+    out["top40_bytes_per_token"] = head.bytes_top40;
+  } else {
+    out["divergence"] = head.divergence;
+  }
+  return out;
+}
+
+std::string summary_of(const HeadReport& head) {
+  std::ostringstream out;
+  const bool screens = head.method == HeadPlan::Method::kScreen;
+  out << std::fixed << std::setprecision(0) << "head: " << head.dense_bytes << " bytes dense, "
+      << head.bytes_greedy << " read a token";
+  if (screens) out << " for the largest logit, " << head.bytes_top40 << " for the largest 40";
+  out << std::setprecision(2) << "; the same largest in " << head.agreement * 100 << " %, right in "
+      << head.accuracy_before * 100 << " -> " << head.accuracy * 100 << " % of " << head.tokens
+      << " tokens";
+  if (!screens) out << std::setprecision(5) << "; KL " << head.divergence << " nats";
+  out << "\n";
+  return out.str();
+}
+
 // Means over layers.
 std::string summary_of(const SparsityReport& sparsity) {
   LayerSparsity mean;
@@ -174,6 +205,8 @@ json::object describe(const PressResult& pressed, const Written& written) {
                                    {"growth", growth(*pressed.measured)}};
   }
   if (pressed.sparsity) out["sparsity"] = describe(*pressed.sparsity);
+  if (pressed.memory_budget) out["recommended_memory_budget"] = *pressed.memory_budget;
+  if (pressed.head) out["head"] = describe(*pressed.head);
   if (pressed.budget_met) out["budget_met"] = *pressed.budget_met;
   return out;
 }
@@ -213,6 +246,11 @@ std::string summary_of(const PressResult& pressed) {
     out << "\n";
   }
   if (pressed.sparsity) out << summary_of(*pressed.sparsity);
+  if (pressed.head) out << summary_of(*pressed.head);
+  if (pressed.memory_budget) {
+    out << "generate with --memory-budget " << *pressed.memory_budget
+        << ", a tenth of bf16 beside an empty process\n";
+  }
   if (pressed.budget_met == false) {
     out << "the preset's loss was not reached within its bits; more bits: --bits-per-weight\n";
   }

@@ -37,7 +37,8 @@ bool holds_codes(const PageSource& pages) {
 Result<RunningModel> RunningModel::open(const Checkpoint& checkpoint, PageSource* pages) {
   RunningModel out{
       .checkpoint = checkpoint, .converted = nullptr, .pages = pages, .model = nullptr};
-  if (pages == nullptr || holds_codes(*pages)) {
+  const bool reordered = pages != nullptr && find_tensor(pages->manifest(), kHeadOrder) != nullptr;
+  if (pages == nullptr || reordered || holds_codes(*pages)) {
     const ConvertOptions keep{.hash_pages = false};
     TRY(out.converted, convert(checkpoint, keep));
     out.pages = out.converted.get();

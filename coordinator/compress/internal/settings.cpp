@@ -149,6 +149,7 @@ constexpr std::array kKnown = {Known{"quantize.format", set_format},
 
 Result<void> apply(PressSettings& settings, std::string_view name, std::string_view value) {
   if (is_structure_setting(name)) return set_structure(settings.structure, name, value);
+  if (is_token_setting(name)) return set_token_setting(settings.tokens, name, value);
   std::string names;
   for (const Known& known : kKnown) {
     if (known.name == name) return known.set(settings, value);
@@ -156,7 +157,8 @@ Result<void> apply(PressSettings& settings, std::string_view name, std::string_v
   }
   return fail(Errc::kUsage,
               "there is no setting '" + std::string(name.substr(0, kMostQuoted)) + "'", "--set",
-              "the settings are " + names + ", " + std::string(kStructureSettings));
+              "the settings are " + names + ", " + std::string(kStructureSettings) + ", " +
+                  std::string(kTokenSettings));
 }
 
 }  // namespace

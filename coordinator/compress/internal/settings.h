@@ -8,6 +8,7 @@
 #include "common/base/result.h"
 #include "coordinator/compress/compression_plan.h"
 #include "coordinator/compress/internal/structure_settings.h"
+#include "coordinator/compress/internal/token_settings.h"
 
 namespace skein {
 
@@ -32,6 +33,7 @@ struct PressSettings {
   std::optional<double> entropy_exponent;             // entropy.exponent, 0 to 1.5
   StructureSettings structure;                        // prune.*, lowrank.*
   SparsitySettings sparsity;                          // sparsity.*
+  TokenSettings tokens;                               // embedding.*, head.*
 };
 
 inline constexpr std::uint32_t kFewestIds = 512;

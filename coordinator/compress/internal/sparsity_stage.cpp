@@ -5,8 +5,8 @@
 #include <iomanip>
 #include <sstream>
 
-#include "common/model/evaluate.h"
 #include "common/model/weights.h"
+#include "coordinator/compress/internal/learned_text.h"
 #include "coordinator/compress/internal/neuron_order.h"
 #include "coordinator/compress/internal/predictor_training.h"
 #include "coordinator/compress/internal/silence.h"
@@ -14,23 +14,7 @@
 namespace skein {
 namespace {
 
-constexpr std::uint32_t kContext = 512;  // as `skein eval` has it
 constexpr std::uint32_t kMeasuredWindows = 8;
-constexpr std::uint64_t kSamplingSeed = 20251126;
-
-// Whole windows, evenly over the ids; at most `wanted`, one at least.
-CalibrationText windows_of(std::span<const TokenId> ids, std::uint32_t wanted, std::string origin) {
-  const std::size_t fit = ids.size() / kContext;
-  const std::size_t count = std::clamp<std::size_t>(fit, 1, std::max(wanted, 1U));
-  CalibrationText text{
-      .context = static_cast<std::uint32_t>(std::min<std::size_t>(ids.size(), kContext)),
-      .origin = std::move(origin)};
-  for (std::size_t i = 0; i < count; ++i) {
-    const auto window = ids.subspan((ids.size() - text.context) / count * i, text.context);
-    text.ids.insert(text.ids.end(), window.begin(), window.end());
-  }
-  return text;
-}
 
 std::vector<MatrixView> keys_of(const Model& model) {
   std::vector<MatrixView> keys;
@@ -40,7 +24,7 @@ std::vector<MatrixView> keys_of(const Model& model) {
 
 Result<double> perplexity_of(const Model& model, Parallel& parallel,
                              std::span<const TokenId> held_out) {
-  TRY(const EvalResult found, evaluate(model, parallel, held_out, kContext));
+  TRY(const EvalResult found, loss_of(model, parallel, held_out));
   return std::exp(found.nll / static_cast<double>(found.tokens));
 }
 
@@ -67,7 +51,7 @@ class SparsityStage {
     TRY_VOID(open_source());
     TRY_VOID(gather_text());
     TRY(const SparsityReport before, measure_sparsity(*pages_, measured_, input_.parallel));
-    TRY(before_, perplexity_of(*model_, input_.parallel, held_out_));
+    TRY(before_, perplexity_of(*model_, input_.parallel, text_.held_out));
     TRY_VOID(press_rest(rest));
     TechniqueReport told{.name = "sparsity", .bytes_before = bytes_of(*result_.artifact)};
     told.perplexity_before = result_.measured ? result_.measured->perplexity_after : before_;
@@ -118,56 +102,24 @@ class SparsityStage {
   std::unique_ptr<MemoryArtifact> converted_;
   PageSource* pages_ = nullptr;
   std::unique_ptr<Model> model_;
-  std::vector<TokenId> sampled_;
-  std::span<const TokenId> learned_;  // what may be learned from
-  CalibrationText text_;
+  LearnedText text_;
   CalibrationText measured_;  // some of what is held out
-  std::vector<TokenId> held_out_;
-  double before_ = 0;  // perplexity
+  double before_ = 0;         // perplexity
   PressResult result_;
 };
 
 Result<void> SparsityStage::gather_text() {
   const std::uint32_t windows =
-      std::clamp(plan_.calibration_ids / kContext, 1U, kMostActivityWindows);
-  held_out_.assign(input_.held_out.begin(), input_.held_out.end());
-  if (plan_.calibration.empty()) {
-    report(0, "sampling a text from the model");
-    TRY(CalibrationText all,
-        sample_text(*model_, input_.parallel, windows + kMeasuredWindows, kContext, kSamplingSeed));
-    const std::span<const TokenId> ids = all.ids;
-    const auto part = ids.first(std::size_t{windows} * kContext);
-    sampled_.assign(part.begin(), part.end());
-    learned_ = sampled_;
-    text_ = windows_of(learned_, windows, all.origin);
-    if (held_out_.empty()) {
-      const auto rest = ids.subspan(std::size_t{windows} * kContext);
-      held_out_.assign(rest.begin(), rest.end());
-    }
-  } else {
-    const std::span<const TokenId> ids = input_.text;
-    if (ids.size() < kContext) {
-      return fail(
-          Errc::kUsage,
-          "the calibration text has " + std::to_string(ids.size()) + " ids, too few to learn from",
-          plan_.calibration, "give at least " + std::to_string(kContext));
-    }
-    const std::size_t part = held_out_.empty() ? ids.size() / 4 * 3 : ids.size();
-    learned_ = ids.first(part);
-    text_ = windows_of(learned_, windows, plan_.calibration);
-    if (held_out_.empty()) {
-      const auto rest =
-          ids.subspan(part).first(std::min<std::size_t>(ids.size() - part, plan_.held_out_ids));
-      held_out_.assign(rest.begin(), rest.end());
-    }
-  }
-  measured_ = windows_of(held_out_, kMeasuredWindows, "held out");
+      std::clamp(plan_.calibration_ids / kTextContext, 1U, kMostActivityWindows);
+  if (plan_.calibration.empty()) report(0, "sampling a text from the model");
+  TRY(text_, LearnedText::gather(input_, plan_, *model_, windows, kMeasuredWindows));
+  measured_ = windows_of(text_.held_out, kMeasuredWindows, "held out");
   return {};
 }
 
 Result<Checkpoint> SparsityStage::in_order() {
   if (!plan_.sparsity.order) return input_.checkpoint;
-  ActivityPass pass(*model_, input_.parallel, text_);
+  ActivityPass pass(*model_, input_.parallel, text_.text);
   TRY_VOID(pass.begin());
   std::vector<std::vector<std::uint32_t>> orders;
   for (std::uint32_t layer = 0; layer < model_->config().layers; ++layer) {
@@ -189,15 +141,15 @@ Result<void> SparsityStage::press_rest(const PressRest& rest) {
                   .pages = pages_,
                   .perplexity_before = before_,
                   .progress = input_.progress};
-  if (plan_.calibrates()) next.text = learned_;
-  if (plan_.quantizes || plan_.restructures()) next.held_out = held_out_;
+  if (plan_.calibrates()) next.text = text_.learned;
+  if (plan_.quantizes || plan_.restructures() || plan_.embedding) next.held_out = text_.held_out;
   if (plan_.sparsity.order) {  // these tensors are in no pages yet; the old ones have served
     next.pages = nullptr;
     model_.reset();
     converted_.reset();
   }
   TRY(result_, rest(next));
-  result_.calibration = text_.origin + ", " + std::to_string(text_.ids.size()) + " ids";
+  result_.calibration = text_.text.origin + ", " + std::to_string(text_.text.ids.size()) + " ids";
   return {};
 }
 
@@ -212,7 +164,7 @@ Result<void> SparsityStage::add(std::span<const TrainedPart> parts, std::string 
 
 Result<void> SparsityStage::add_thresholds() {
   TRY(const auto model, Model::open(*result_.artifact));
-  ActivityPass pass(*model, input_.parallel, text_);
+  ActivityPass pass(*model, input_.parallel, text_.text);
   TRY_VOID(pass.begin());
   std::vector<TrainedPart> parts;
   for (std::uint32_t layer = 0; layer < model->config().layers; ++layer) {
@@ -227,7 +179,7 @@ Result<void> SparsityStage::add_thresholds() {
 
 Result<void> SparsityStage::add_predictor() {
   TRY(const auto model, Model::open(*result_.artifact));
-  ActivityPass pass(*model, input_.parallel, text_);
+  ActivityPass pass(*model, input_.parallel, text_.text);
   TRY_VOID(pass.begin());
   const TrainingOptions options{.kinds = plan_.sparsity.predictor};
   std::vector<TrainedPart> parts;
@@ -254,12 +206,12 @@ Result<void> SparsityStage::measure(const SparsityReport& before) {
     after.layers[i].blocks_touched_before = before.layers[i].blocks_touched;
   }
   result_.sparsity = std::move(after);
-  MeasuredLoss loss{.ids = held_out_.size(), .perplexity_before = before_};
+  MeasuredLoss loss{.ids = text_.held_out.size(), .perplexity_before = before_};
   if (result_.measured && plan_.sparsity.cett == 0) {  // a predictor changes no bit
     loss.perplexity_after = result_.measured->perplexity_after;
   } else {
     TRY(const auto pressed, Model::open(*result_.artifact));
-    TRY(loss.perplexity_after, perplexity_of(*pressed, input_.parallel, held_out_));
+    TRY(loss.perplexity_after, perplexity_of(*pressed, input_.parallel, text_.held_out));
   }
   result_.measured = loss;
   result_.artifact->note("perplexity " + number(loss.perplexity_after, 6) + " (was " +

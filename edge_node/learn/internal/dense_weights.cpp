@@ -61,6 +61,17 @@ Dense<float> vector(const std::vector<float>& values) {
   return {1, static_cast<std::uint32_t>(values.size()), values};
 }
 
+// Row i of `rows` is that of token order[i]; no order: of token i.
+Dense<float> in_token_order(Dense<float> rows, std::span<const std::uint32_t> order) {
+  if (order.empty()) return rows;
+  Dense<float> out = rows;
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    std::copy_n(rows.values.begin() + static_cast<std::ptrdiff_t>(i * rows.cols), rows.cols,
+                out.values.begin() + static_cast<std::ptrdiff_t>(order[i]) * rows.cols);
+  }
+  return out;
+}
+
 gradients::Norm<float> norm(const Norm& stored) {
   return {vector(stored.weight), vector(stored.bias)};
 }
@@ -118,7 +129,7 @@ Result<gradients::DenseModel<float>> dense_weights(const ModelWeights& weights) 
     dense.layers.push_back(layer(each, dense.layers.empty()));
   }
   dense.before_head = norm(weights.ln_out);
-  dense.head = matrix(weights.head);
+  dense.head = in_token_order(matrix(weights.head), head_order(weights));
   return dense;
 }
 

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <limits>
@@ -74,6 +75,38 @@ TEST(Sampler, TheSameSeedGivesTheSameTokens) {
     different += picked != c.pick(logits) ? 1 : 0;
   }
   EXPECT_GT(different, 50);
+}
+
+TEST(Sampler, ThePickIsTheSameWhereOnlyTheLogitsItLooksAtAreThere) {
+  const SamplerOptions options[] = {{.temperature = 0},
+                                    {.temperature = 0.8F, .top_k = 5, .seed = 1},
+                                    {.temperature = 2, .top_k = 40, .seed = 2},
+                                    {.temperature = 1, .top_k = 12, .seed = 3, .min_p = 0.05F}};
+  for (const SamplerOptions& each : options) {
+    Sampler whole(each);
+    Sampler part(each);
+    const std::uint32_t most = part.most();
+    ASSERT_NE(most, 0U);
+    for (std::uint64_t step = 0; step < 300; ++step) {
+      std::vector<float> logits = test::random_floats(200, step, 3);
+      for (float& logit : logits) logit = std::round(logit * 2) / 2;  // many alike
+      std::vector<float> sorted = logits;
+      std::ranges::sort(sorted, std::greater<>());
+      std::vector<float> some = logits;
+      for (float& logit : some) {
+        if (logit < sorted[most - 1]) logit = -std::numeric_limits<float>::infinity();
+      }
+      ASSERT_EQ(whole.pick(logits), part.pick(some)) << most << " " << step;
+    }
+  }
+}
+
+TEST(Sampler, LooksAtAllLogitsWhereTheirSumOrAChangeOfThemCounts) {
+  EXPECT_EQ(Sampler({.temperature = 1}).most(), 0U);
+  EXPECT_EQ(Sampler({.temperature = 1, .top_p = 0.9F, .top_k = 5}).most(), 0U);
+  EXPECT_EQ(Sampler({.temperature = 0, .repetition_penalty = 1.1F}).most(), 0U);
+  EXPECT_EQ(Sampler({.temperature = 0, .frequency_penalty = 0.5F}).most(), 0U);
+  EXPECT_EQ(Sampler({.temperature = 0, .logit_bias = {{3, 1.0F}}}).most(), 0U);
 }
 
 }  // namespace

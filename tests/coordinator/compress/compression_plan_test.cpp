@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace skein {
@@ -52,6 +53,12 @@ TEST(CompressionPlan, PresetsAreBudgetsOfLossAndBits) {
   const CompressionPlan near = made(request);
   EXPECT_NEAR(std::expm1(*near.most_loss), 0.0005, 1e-12);
   EXPECT_EQ(near.bits_per_weight, 6.6);
+  EXPECT_FALSE(near.head || near.embedding || near.prune);
+  request.preset = "small";
+  const CompressionPlan small = made(request);
+  EXPECT_NEAR(std::expm1(*small.most_loss), 0.03, 1e-12);
+  EXPECT_TRUE(small.head && small.embedding && small.prune);
+  EXPECT_EQ(small.prune->ratio, 0.3);
 }
 
 TEST(CompressionPlan, EntropyAimsAtBitsOnceCoded) {
@@ -129,13 +136,12 @@ TEST(CompressionPlan, ContradictionsAreRefusedWithTheReason) {
   struct {
     CompressionRequest request;
     std::string part;
-  } cases[26];
+  } cases[25];
   std::size_t count = 0;
   const auto add = [&](const std::string& part) -> CompressionRequest& {
     cases[count].part = part;
     return cases[count++].request;
   };
-  add("small").preset = "small";
   add("no preset 'huge'").preset = "huge";
   add("no technique 'distill'").only = {"quantize", "distill"};
   CompressionRequest& alone = add("leaves out prune");
@@ -184,6 +190,59 @@ TEST(CompressionPlan, ContradictionsAreRefusedWithTheReason) {
     EXPECT_NE(refused.error().what.find(cases[i].part), std::string::npos)
         << to_string(refused.error());
     EXPECT_FALSE(refused.error().remedy.empty());
+  }
+}
+
+TEST(CompressionPlan, HeadAndEmbeddingComeWhenTheyAreNamedOrSet) {
+  EXPECT_FALSE(made({}).head);
+  EXPECT_FALSE(made({}).embedding);
+  CompressionRequest request;
+  request.only = {"head"};
+  EXPECT_TRUE(made(request).only_head());
+  EXPECT_FALSE(made(request).quantizes);
+  request.only = {};
+  request.settings = {"head.method=clusters", "head.mass=0.8", "embedding.format=q6"};
+  const CompressionPlan plan = made(request);
+  EXPECT_TRUE(plan.quantizes);
+  EXPECT_EQ(plan.head->method, HeadPlan::Method::kClusters);
+  EXPECT_EQ(plan.head->mass, 0.8);
+  EXPECT_EQ(plan.embedding->format, Format::kQ6);
+  const auto said = [&](std::string_view part) {
+    return std::ranges::any_of(plan.steps(), [&](const std::string& step) {
+      return step.find(part) != std::string::npos;
+    });
+  };
+  EXPECT_TRUE(said("embedding: ln0 folded into its rows, q6"));
+  EXPECT_TRUE(said("head: hierarchical"));
+  EXPECT_TRUE(said("looked into until they have 80 %"));
+  EXPECT_TRUE(said("calibrate:"));
+}
+
+TEST(CompressionPlan, WhatHeadAndEmbeddingCannotGoWithIsRefused) {
+  struct Case {
+    std::vector<std::string> only, settings;
+    std::string where;
+  };
+  const Case cases[] = {
+      {{"quantize"}, {"head.rank=4"}, "--only"},
+      {{"quantize"}, {"embedding.format=q8"}, "--only"},
+      {{}, {"head.mass=0.9"}, "--set head.mass"},
+      {{}, {"head.method=clusters", "head.rank=8"}, "--set head.rank"},
+      {{}, {"head.method=clusters", "head.least=9", "head.most=4"}, "--set head.least"},
+      {{}, {"head.method=guess"}, "--set head.method"},
+      {{}, {"head.clusters=0"}, "--set head.clusters"},
+      {{}, {"head.mass=1.5"}, "--set head.mass"},
+      {{}, {"head.format=q3"}, "--set head.format"},
+      {{}, {"embedding.format=q7"}, "--set embedding.format"}};
+  for (const Case& each : cases) {
+    CompressionRequest request;
+    request.only = each.only;
+    request.settings = each.settings;
+    const auto plan = CompressionPlan::make(request);
+    ASSERT_FALSE(plan) << each.where;
+    EXPECT_EQ(plan.error().code, Errc::kUsage);
+    EXPECT_EQ(plan.error().where, each.where);
+    EXPECT_FALSE(plan.error().remedy.empty());
   }
 }
 

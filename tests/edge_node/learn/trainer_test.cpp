@@ -91,6 +91,22 @@ TEST(Trainer, NeuronsBelowTheirThresholdsAreSilentInLearningToo) {
   expect_agreement(**model);
 }
 
+TEST(Trainer, ANormedEmbeddingAndAHeadInAnotherOrderAreLearnedThroughToo) {
+  const ModelConfig config = test::small_config();
+  test::MemoryPages pages = test::random_model(Format::kF32, config);
+  pages.remove("blocks.0.ln0.weight");
+  pages.remove("blocks.0.ln0.bias");
+  pages.add(std::string(kNormedEmbedding), {.cols = 1}, std::vector<float>{1});
+  std::vector<float> order(config.vocab);
+  for (std::uint32_t i = 0; i < config.vocab; ++i) {
+    order[i] = static_cast<float>(i * 10 % config.vocab);
+  }
+  pages.add(std::string(kHeadOrder), {.cols = config.vocab}, order);
+  const auto model = Model::open(pages);
+  ASSERT_TRUE(model) << to_string(model.error());
+  expect_agreement(**model);
+}
+
 TEST(Trainer, LearnsARepetitiveText) {
   Given given(Format::kBf16);
   const std::vector<TokenId> ids = repeated({7, 21, 13, 21, 80}, 240);

@@ -1,0 +1,28 @@
+// The technique `embedding`: ln0 folded into the embedding (METHODS 0.4: emb' = LN0(emb)), and an
+// encoder that stores some matrices anew and leaves all others as they are. Pure; any thread.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "common/convert/convert.h"
+
+namespace skein {
+
+// The same model: rows are f32 and the very floats that ln0 would make of them, ln0 is gone, and
+// kNormedEmbedding stands in its place. One that is folded already comes back as it is.
+Result<Checkpoint> with_normed_embedding(const Checkpoint& checkpoint);
+
+// Rounds to the nearest what is named, and keeps the rest.
+class KeepingEncoder final : public MatrixEncoder {
+ public:
+  KeepingEncoder(const Checkpoint& checkpoint, std::map<std::string, Format, std::less<>> formats);
+  Format format_of(std::string_view tensor) override;
+  Result<void> encode(const TensorEntry& tensor, std::span<const float> values,
+                      MutableByteView out) override;
+
+ private:
+  std::map<std::string, Format, std::less<>> formats_;  // of all tensors
+};
+
+}  // namespace skein
