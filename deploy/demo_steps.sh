@@ -231,15 +231,52 @@ round_ended() {
   return 1
 }
 
+# Weights as floats under a budget of memory below the artifact's size: the answer of the whole model.
+budget_mib=34
+larger_than_memory() {
+  local i large=$work/skein-ref-floats.skein whole paged
+  "$skein" import "$v2" -o "$large" --precision f32 || return 1
+  large_bytes=$("$skein" inspect "$large" --json | field file_bytes)
+  budget_bytes=$((budget_mib * 1024 * 1024))
+  [ "$budget_bytes" -lt "$large_bytes" ] || return 1
+  for i in 1 2 3; do
+    eval "kill \"\$pid_edge_$i\" && wait \"\$pid_edge_$i\""
+    SKEIN_NODE_MEMORY_BUDGET=${budget_mib}M launch "edge-$i" "$bin/skein-edge" --config "$work/edge-$i.toml"
+  done
+  publish_and_roll_out "$large" || return 1
+  whole=$("$skein" generate "$large" -p "$prompt" -n 60 --temperature 0) || return 1
+  paged=$(ask 2 "{\"prompt\":\"$prompt\",\"max_tokens\":60,\"temperature\":0}")
+  paged_tokens_per_s=$(echo "$paged" | field decode_tokens_per_s)
+  echo "$whole" >"$work/whole.txt"
+  echo "$paged" | grep -o '"text":"\([^"\\]\|\\.\)*"' | sed 's/^"text":"//; s/"$//; s/\\n/\n/g; s/\\"/"/g' >"$work/paged.txt"
+  paged_equals_whole=false
+  cmp "$work/whole.txt" "$work/paged.txt" && paged_equals_whole=true
+  peak_memory_bytes=0
+  for i in 1 2 3; do
+    local peak
+    peak=$(metric "$i" skein_memory_peak_bytes)
+    [ "$peak" -gt "$peak_memory_bytes" ] && peak_memory_bytes=$peak
+  done
+  pager_hits=$(metric 2 skein_pager_hits_total)
+  pager_misses=$(metric 2 skein_pager_misses_total)
+  pager_read_bytes=$(metric 2 skein_pager_read_bytes_total)
+  stall_s=$(curl -s "http://127.0.0.1:$(edge_port 2)/metrics" | awk '$1 == "skein_pager_stall_seconds_total" { print $2 }')
+  [ "$paged_equals_whole" = true ] && [ "$peak_memory_bytes" -gt 0 ] && [ "$peak_memory_bytes" -le "$budget_bytes" ] &&
+    [ $((pager_hits + pager_misses)) -gt 0 ]
+}
+
 number() { case ${1:-} in '' | null) echo null ;; *) awk -v v="$1" 'BEGIN { printf "%.10g", v }' ;; esac; }
 
 finish() {
   local json
-  json=$(printf '{"steps":[%s],"artifact_bytes":%s,"f32_bytes":%s,"update_bytes":%s,"update_wire_bytes":%s,"decode_tokens_per_s":%s,"first_token_s":%s,"split_equals_local":%s,"loss_before":%s,"loss_after":%s,"delta_raw_bytes":%s,"delta_packed_bytes":%s}' \
+  json=$(printf '{"steps":[%s],"artifact_bytes":%s,"f32_bytes":%s,"update_bytes":%s,"update_wire_bytes":%s,"decode_tokens_per_s":%s,"first_token_s":%s,"split_equals_local":%s,"loss_before":%s,"loss_after":%s,"delta_raw_bytes":%s,"delta_packed_bytes":%s,"large_artifact_bytes":%s,"memory_budget_bytes":%s,"peak_memory_bytes":%s,"pager_hits":%s,"pager_misses":%s,"pager_read_bytes":%s,"stall_s":%s,"paged_tokens_per_s":%s,"paged_equals_whole":%s}' \
     "$steps_json" "$(number "${artifact_bytes:-}")" "$(number "${f32_bytes:-}")" "$(number "${update_bytes:-}")" "$(number "${update_wire_bytes:-}")" \
     "$(number "${decode_tokens_per_s:-}")" "$(number "${first_token_s:-}")" "${split_equals_local:-false}" \
     "$(number "${loss_before:-}")" "$(number "${loss_after:-}")" \
-    "$(number "${delta_raw_bytes:-}")" "$(number "${delta_packed_bytes:-}")")
+    "$(number "${delta_raw_bytes:-}")" "$(number "${delta_packed_bytes:-}")" \
+    "$(number "${large_bytes:-}")" "$(number "${budget_bytes:-}")" "$(number "${peak_memory_bytes:-}")" \
+    "$(number "${pager_hits:-}")" "$(number "${pager_misses:-}")" "$(number "${pager_read_bytes:-}")" \
+    "$(number "${stall_s:-}")" "$(number "${paged_tokens_per_s:-}")" "${paged_equals_whole:-false}")
   [ -n "$json_file" ] && echo "$json" >"$json_file"
   [ -n "$failed" ] && exit 1
   row() { printf '  %-42s %s\n' "$1" "$2"; }
@@ -252,6 +289,10 @@ finish() {
   row "split answer with its link cut = local" "$split_equals_local"
   row "held-out loss, before and after the round" "$(number "$loss_before") -> $(number "$loss_after") nats/token"
   row "updates uploaded, raw and packed" "$delta_raw_bytes -> $delta_packed_bytes bytes"
+  row "model larger than the memory, its budget" "$large_bytes bytes, $budget_bytes"
+  row "  the most that an edge held" "$peak_memory_bytes bytes"
+  row "  pages and rows in memory, waited for" "$pager_hits, $pager_misses; $pager_read_bytes bytes read, $(number "$stall_s") s of waits"
+  row "  its answer = that of the whole model" "$paged_equals_whole, $(number "$paged_tokens_per_s") tokens/s"
   if [ -n "$stay" ]; then
     echo
     row "coordinator" "$SKEIN_COORDINATOR (token in $SKEIN_TOKEN_FILE)"

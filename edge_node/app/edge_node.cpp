@@ -106,6 +106,7 @@ Task<Result<void>> EdgeNode::Parts::start() {
   CO_TRY(const Boot boot, co_await boot_slot(env, store, slots, host));
   if (boot.slot) updater->set_slot(*boot.slot);
   if (boot.to_repair) duty.repair(*boot.to_repair);
+  co_await host.sweep();
   split = std::make_unique<SplitClient>(env, uplink());
   answers = std::make_unique<AnswerApi>(env, config, host, *split, states, metrics);
   CO_TRY_VOID(listen());

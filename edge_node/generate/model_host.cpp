@@ -76,8 +76,11 @@ Task<Result<void>> ModelHost::try_out(Digest artifact,
   CO_TRY(const auto pages, memory_->look_at(path, artifact));
   Result<void> outcome;
   std::function<void()> job = [&] {
-    const auto stay = memory_->enter(*pages, nullptr);
-    outcome = stay ? work(*pages) : tl::unexpected<Error>(stay.error());
+    {
+      const auto stay = memory_->enter(*pages, nullptr);
+      outcome = stay ? work(*pages) : tl::unexpected<Error>(stay.error());
+    }
+    memory_->leave(*pages);
   };
   co_await env_.compute.run(std::move(job), cost);
   if (!outcome) co_await files_.remove(artifact);

@@ -159,6 +159,12 @@ Result<WeightMemory::Stay> WeightMemory::enter(BudgetedPages& pages, Model* mode
   return Stay(this);
 }
 
+void WeightMemory::leave(BudgetedPages& pages) {
+  if (resident_ != pages.room_) return;
+  close(*resident_);
+  resident_.reset();
+}
+
 Result<void> WeightMemory::open(Room& room, std::uint64_t budget) {
   TRY(Pager::Artifact artifact, Pager::look_at(env_.disk, room.file));
   if (artifact.digest != room.artifact) {

@@ -83,6 +83,8 @@ class WeightMemory {
   // Compute: the pages' memory, for `model`, which was opened from them, or to open one (nullptr).
   // Errors name the page; nothing is in memory then, and the next call tries again.
   Result<Stay> enter(BudgetedPages& pages, Model* model);
+  // Compute: their memory is given back now, not when another model's are wanted.
+  void leave(BudgetedPages& pages);
 
   std::uint64_t budget() const { return budget_; }
   void set_budget(std::uint64_t bytes) { budget_ = bytes; }  // from the next enter() on

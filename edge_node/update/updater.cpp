@@ -270,7 +270,7 @@ Task<AnyUpdateEvent> Updater::run_canary_within(Digest artifact) {
   if (passed) co_return Event::CanaryPassed{artifact};
   const Errc code = passed.error().code;
   const char* kind = code == Errc::kCorrupt || code == Errc::kNotFound ? "page"
-                     : code == Errc::kOutOfRoom                        ? "memory"
+                     : code == Errc::kOutOfRoom                        ? "room"
                      : is_disk_trouble(code)                           ? "disk"
                                                                        : "canary";
   co_return rejected(artifact, kind, passed.error());

@@ -53,6 +53,10 @@ EdgeMetrics::EdgeMetrics()
       pager_bytes_(counter("skein_pager_read_bytes_total", "Read from storage for passes.")),
       pager_mended_(counter("skein_pager_mended_pages_total",
                             "Pages that were wrong on storage and were written anew.")),
+      pager_guessed_(counter("skein_pager_guessed_rows_total",
+                             "Rows read before they were known to be wanted.")),
+      pager_used_(counter("skein_pager_used_guesses_total",
+                          "Those that were wanted: over guessed rows it is the precision.")),
       shrunk_(
           counter("skein_memory_shrunk_total", "Times that pressure took memory from weights.")),
       grown_(counter("skein_memory_grown_total", "Times that calm gave some back.")),
@@ -129,6 +133,8 @@ void EdgeMetrics::take(const PagerCounters& pager, std::uint64_t pages_mended) {
   raise(pager_misses_, pager.misses);
   raise(pager_bytes_, pager.bytes_read);
   raise(pager_mended_, pages_mended);
+  raise(pager_guessed_, pager.rows_guessed);
+  raise(pager_used_, pager.guesses_used);
   pager_stalled_.Increment(seconds(pager.stalled) - pager_stalled_.Value());
 }
 

@@ -1,0 +1,153 @@
+// Weights of several models in one budget, and a budget that changes: the logits are those of whole
+// models, token after token.
+#include "edge_node/paging/weight_memory.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/edge_node/paging/paged_model.h"
+
+namespace skein {
+namespace {
+
+constexpr std::uint64_t kMib = std::uint64_t{1} << 20;
+constexpr ModelConfig kShape = {
+    .layers = 2, .width = 256, .heads = 4, .head_size = 64, .ffn_width = 2048, .vocab = 99};
+
+// A model that is run whole and within the memory, side by side.
+class Twin {
+ public:
+  explicit Twin(std::uint64_t seed)
+      : pages_(test::random_model(Format::kQ8, kShape, seed)),
+        stored_(pages_),
+        whole_(Model::open(pages_).value()),
+        whole_runner_(*whole_, alone_),
+        expected_(whole_->initial_state()) {}
+
+  void open(WeightMemory& memory) {
+    memory_ = &memory;
+    auto looked = memory.look_at(stored_.path(), stored_.artifact().digest);
+    ASSERT_TRUE(looked) << to_string(looked.error());
+    budgeted_ = std::move(*looked);
+    const auto stay = memory.enter(*budgeted_, nullptr);
+    ASSERT_TRUE(stay) << to_string(stay.error());
+    model_ = Model::open(*budgeted_).value();
+    runner_.emplace(*model_, alone_);
+    state_ = model_->initial_state();
+  }
+  void step(TokenId token) {
+    const auto stay = memory_->enter(*budgeted_, model_.get());
+    ASSERT_TRUE(stay) << to_string(stay.error());
+    std::vector<float> logits(kShape.vocab), right(kShape.vocab);
+    ASSERT_TRUE(runner_->step(token, state_, logits));
+    ASSERT_TRUE(whole_runner_.step(token, expected_, right));
+    ASSERT_EQ(logits, right) << "token " << token;
+  }
+  Result<std::uint64_t> smallest() const { return memory_->smallest(*budgeted_); }
+  BudgetedPages& budgeted() { return *budgeted_; }
+  test::PagedModel& stored() { return stored_; }
+  const Manifest& manifest() const { return stored_.manifest(); }
+
+ private:
+  SerialParallel alone_;
+  test::MemoryPages pages_;
+  test::PagedModel stored_;
+  std::unique_ptr<Model> whole_;
+  Runner whole_runner_;
+  RwkvState expected_;
+  WeightMemory* memory_ = nullptr;
+  std::unique_ptr<BudgetedPages> budgeted_;
+  std::unique_ptr<Model> model_;
+  std::optional<Runner> runner_;
+  RwkvState state_;
+};
+
+std::uint64_t least_for(const Twin& twin) {
+  return smallest_budget(twin.manifest(), {.alignment = BlockReads::kMostAlignment}).value();
+}
+
+class WeightMemoryTest : public testing::Test {
+ protected:
+  RealEnv real_{{.compute_threads = 1, .log_level = LogLevel::kError}};
+  Env env_ = real_.env();
+  Twin first_{1};
+};
+
+TEST_F(WeightMemoryTest, TwoModelsTakeTurnsInTheMemoryOfOne) {
+  Twin second(2);
+  WeightMemory memory(env_, {.budget = least_for(first_) + 3 * kMib});
+  first_.open(memory);
+  second.open(memory);
+  for (TokenId token = 0; token < 24; ++token) {
+    first_.step(token);
+    if (token % 4 == 0) second.step(token + 40);
+  }
+  EXPECT_GE(memory.openings(), 12U);
+  EXPECT_GT(memory.counters().misses, 0U);
+}
+
+TEST_F(WeightMemoryTest, ABudgetThatChangesIsMetBeforeTheNextPassAndStatesStay) {
+  const std::uint64_t least = least_for(first_);
+  WeightMemory memory(env_, {.budget = 2 * least});
+  first_.open(memory);
+  for (TokenId token = 0; token < 8; ++token) first_.step(token);
+  EXPECT_EQ(memory.counters().misses, 0U);  // all of it is there
+  const std::uint64_t floor = first_.smallest().value();
+  for (const std::uint64_t budget : {floor, floor + 2 * kMib, floor + kMib, 2 * least}) {
+    memory.set_budget(budget);
+    const std::uint64_t openings = memory.openings();
+    for (TokenId token = 0; token < 8; ++token) first_.step(token + 50);
+    EXPECT_EQ(memory.openings(), openings + 1);
+    EXPECT_EQ(memory.budget(), budget);
+  }
+  EXPECT_GT(memory.counters().misses, 0U);
+  // More than all of it is of no use.
+  memory.set_budget(3 * least);
+  const std::uint64_t openings = memory.openings();
+  first_.step(3);
+  EXPECT_EQ(memory.openings(), openings);
+}
+
+TEST_F(WeightMemoryTest, TakesAsManySessionsAsLeaveRoomForWeights) {
+  const std::uint64_t least = least_for(first_);
+  const auto sessions_in = [&](std::uint64_t budget) {
+    WeightMemory memory(env_, {.budget = budget, .sessions = 16});
+    return memory.look_at(first_.stored().path(), first_.stored().artifact().digest)
+        .value()
+        ->sessions();
+  };
+  EXPECT_EQ(sessions_in(least + least / 50), 1U);
+  EXPECT_EQ(sessions_in(8 * least), 16U);
+}
+
+TEST_F(WeightMemoryTest, RefusesABudgetThatIsTooSmallAndAFileOfAnotherArtifact) {
+  WeightMemory memory(env_, {.budget = kMib, .budget_name = "the budget"});
+  const std::string path = first_.stored().path();
+  const auto small = memory.look_at(path, first_.stored().artifact().digest);
+  ASSERT_FALSE(small);
+  EXPECT_EQ(small.error().code, Errc::kOutOfRoom);
+  EXPECT_EQ(small.error().where, "the budget");
+  EXPECT_TRUE(small.error().remedy.starts_with("give at least "));
+  const auto other = memory.look_at(path, Digest{});
+  ASSERT_FALSE(other);
+  EXPECT_EQ(other.error().code, Errc::kCorrupt);
+}
+
+TEST_F(WeightMemoryTest, APageThatIsWrongIsToldAndTheNextCallTriesAgain) {
+  WeightMemory memory(env_, {.budget = least_for(first_) + kMib});
+  first_.open(memory);
+  first_.step(1);
+  const std::uint32_t page =
+      find_tensor(first_.manifest(), "blocks.1.ffn.value.weight")->segments[3].page;
+  first_.stored().damage(page);
+  first_.budgeted().read_anew();
+  const auto refused = memory.enter(first_.budgeted(), nullptr);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::kCorrupt);
+  EXPECT_EQ(first_.budgeted().take_damaged(), std::vector<std::uint32_t>{page});
+  EXPECT_TRUE(first_.budgeted().take_damaged().empty());
+  first_.stored().damage(page);  // as it was
+  first_.step(2);
+}
+
+}  // namespace
+}  // namespace skein
