@@ -347,7 +347,8 @@ void add_compress(CLI::App& tool, Command& chosen) {
   CLI::App* command = add_maker(tool, chosen, "compress", "a model to a smaller artifact", options);
   command->add_option("--preset", request.preset,
                       "near-lossless (perplexity +0.05 %, at most 6.6 bits), balanced (+0.4 %, "
-                      "4.6 bits) or small (+3 %, pruned, embedding on disk, screened head); none: "
+                      "4.6 bits) or small (+3 %, pruned, and a budget of memory to generate in); "
+                      "none: "
                       "every matrix q8, to the nearest");
   command->add_option("--bits-per-weight", request.bits_per_weight,
                       "the least loss in so many bits; all tensors count");

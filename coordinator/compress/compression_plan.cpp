@@ -144,7 +144,7 @@ Result<Chosen> choose_techniques(const CompressionRequest& request, const PressS
                   .prune = small || settings.structure.prunes(),
                   .low_rank = settings.structure.factors(),
                   .sparsity = settings.sparsity.any(),
-                  .head = small || settings.tokens.heads(),
+                  .head = settings.tokens.heads(),
                   .entropy = settings.coded_pages.value_or(coded)};
   }
   for (const std::string& technique : request.only) {

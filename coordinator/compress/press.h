@@ -71,7 +71,7 @@ struct PressResult {
   std::optional<SparsityReport> sparsity;
   std::optional<HeadReport> head;
   // Of the preset small: what `skein generate --memory-budget` is to be given, bytes of the whole
-  // process: a tenth of the weights in bf16 beside an empty one.
+  // process: a tenth of the weights in bf16 beside an empty one. None for small models.
   std::optional<std::uint64_t> memory_budget;
   std::optional<bool> budget_met;  // of a plan with a budget of loss: whether the measured one is
 };

@@ -11,16 +11,20 @@ namespace {
 
 constexpr std::uint64_t kEmptyProcess = 14'250'000;  // bytes, `skein --version` on 2026-11-26
 constexpr std::uint64_t kSmallShare = 10;            // of bf16, that the preset small aims at
+constexpr std::uint64_t kPagerTakes = 18'000'000;    // of the model 0.1B, at least
 
-// Bytes of the whole process: a share of the weights in bf16 beside an empty one.
-std::uint64_t small_budget(const Checkpoint& checkpoint) {
+// A share of the weights in bf16 beside an empty process; none for a model so small that what a
+// pager takes for itself is more than the share.
+std::optional<std::uint64_t> small_budget(const Checkpoint& checkpoint) {
   std::uint64_t weights = 0;
   for (const CheckpointTensor& tensor : checkpoint.tensors) {
     std::uint64_t elements = 1;
     for (const std::uint32_t dimension : tensor.shape) elements *= dimension;
     weights += elements;
   }
-  return kEmptyProcess + weights * 2 / kSmallShare;
+  const std::uint64_t share = weights * 2 / kSmallShare;
+  if (share < kPagerTakes) return std::nullopt;
+  return kEmptyProcess + share;
 }
 
 }  // namespace
@@ -45,7 +49,9 @@ Result<PressResult> press(const PressInput& input, const CompressionPlan& plan) 
   TRY(PressResult result, plan.head ? press_head(input, plan, sparse) : sparse(input));
   if (plan.preset == kSmallPreset) {
     result.memory_budget = small_budget(input.checkpoint);
-    result.artifact->note("memory-budget " + std::to_string(*result.memory_budget));
+    if (result.memory_budget) {
+      result.artifact->note("memory-budget " + std::to_string(*result.memory_budget));
+    }
   }
   return result;
 }

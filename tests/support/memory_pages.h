@@ -61,6 +61,7 @@ class MemoryPages final : public PageSource {
       entry.segments.push_back({static_cast<std::uint32_t>(pages_.size() - 1), 0, first, count});
     }
     manifest_.tensors.push_back(std::move(entry));
+    if (name == kHeadOrder) manifest_.format_version = 2;
   }
 
   void add_vocabulary(std::string_view file) {

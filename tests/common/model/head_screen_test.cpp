@@ -172,6 +172,27 @@ TEST_F(HeadScreen, AWholeBasisLeavesFewRows) {
   EXPECT_GT(left_out, 25 * kVocab / 2);
 }
 
+TEST_F(HeadScreen, WhoWantsAllLogitsGetsThemBesideWhoWantsFew) {
+  test::MemoryPages pages = screened({Format::kQ8, Format::kQ8, 128}, 5);
+  const auto model = Model::open(pages);
+  ASSERT_TRUE(model) << to_string(model.error());
+  SerialParallel serial;
+  Runner runner(**model, serial);
+  const RwkvState start((*model)->config());
+  const TokenId ids[] = {3, 4};
+  std::vector<float> alone(kVocab);
+  RwkvState state = start;
+  ASSERT_TRUE(runner.step(ids[1], state, alone));
+  std::vector<float> few(kVocab);
+  std::vector<float> all(kVocab);
+  RwkvState one = start;
+  RwkvState other = start;
+  const Feed feeds[] = {{std::span(ids).first(1), &one, few, 1},
+                        {std::span(ids).last(1), &other, all}};
+  ASSERT_TRUE(runner.feed(feeds));
+  EXPECT_EQ(all, alone);
+}
+
 TEST_F(HeadScreen, ABasisThatIsTooLongIsRefused) {
   test::MemoryPages pages = screened({Format::kF32, Format::kF32, 4}, 5);
   pages.remove("head.screen.basis");

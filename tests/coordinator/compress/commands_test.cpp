@@ -99,6 +99,42 @@ TEST_F(CompressCommands, APlanIsPrintedAndNothingIsDone) {
   EXPECT_FALSE(bench_.has("x.skein"));
 }
 
+TEST_F(CompressCommands, HeadAndEmbeddingArePlannedAndTheirReportSaysWhatIsRead) {
+  const std::string artifact = imported("plain.skein");
+  const std::string out = bench_.path("x.skein");
+  const std::string plan = run({"compress", artifact, "-o", out, "--only", "embedding,head",
+                                "--set", "embedding.format=q6", "--plan"});
+  EXPECT_NE(plan.find("embedding: ln0 folded into its rows, q6"), std::string::npos) << plan;
+  EXPECT_NE(plan.find("head: rows in the order of clusters"), std::string::npos) << plan;
+  expect_refused({"compress", artifact, "-o", out, "--only", "head", "--set", "head.rank=4000"}, 2,
+                 "rank of its sketch");
+  expect_refused({"compress", artifact, "-o", out, "--only", "head", "--set", "head.mass=0.5"}, 2,
+                 "head.method=clusters");
+  expect_refused({"compress", artifact, "-o", out, "--only", "embedding", "--set", "head.rank=4"},
+                 2, "leaves out head");
+  const boost::json::object told =
+      run_json({"compress", artifact, "-o", out, "--only", "embedding,head", "--set",
+                "calibration.ids=1024", "--json"});
+  EXPECT_EQ(told.at("head").at("method").as_string(), "screen");
+  EXPECT_EQ(told.at("head").at("top1_agreement").as_double(), 1);
+  const auto file = open("x.skein");
+  EXPECT_TRUE(file->verify_all());
+  EXPECT_EQ(file->manifest().format_version, 2U);
+  EXPECT_NE(find_tensor(file->manifest(), kNormedEmbedding), nullptr);
+}
+
+TEST_F(CompressCommands, APatchTowardsAScreenedModelMakesItAgain) {
+  const std::string base = imported("base.skein");
+  const std::string target = bench_.path("target.skein");
+  const std::string patch = bench_.path("to.patch");
+  const std::string out = bench_.path("out.skein");
+  run({"compress", base, "-o", target, "--only", "embedding,head", "--set",
+       "calibration.ids=1024"});
+  run({"delta", "make", base, target, "-o", patch});
+  run({"delta", "apply", base, patch, "-o", out});
+  EXPECT_EQ(bench_.read("out.skein"), bench_.read("target.skein"));
+}
+
 TEST_F(CompressCommands, ACalibratedArtifactSaysWhatItCost) {
   const std::string artifact = imported("a.skein");
   std::string text;

@@ -277,6 +277,21 @@ TEST_F(TokenMatrices, SizesThatDoNotFitAreRefused) {
   }
 }
 
+TEST_F(TokenMatrices, ThePresetSmallPrunesFoldsAndSaysWhatItCost) {
+  CompressionRequest request;
+  request.preset = "small";
+  CompressionPlan small = *CompressionPlan::make(request);
+  small.calibration_ids = 1024;
+  small.sensitivity_ids = 512;
+  const PressResult result = pressed(small);
+  EXPECT_EQ(result.measured->perplexity_after, perplexity_of(*result.artifact));
+  EXPECT_FALSE(result.memory_budget) << "a tiny model is smaller than what a pager takes";
+  const Manifest& manifest = result.artifact->manifest();
+  EXPECT_NE(find_tensor(manifest, kNormedEmbedding), nullptr);
+  EXPECT_LT(result.pruned[0].neurons, result.pruned[0].neurons_before);
+  EXPECT_NE(std::ranges::find(manifest.techniques, "small"), manifest.techniques.end());
+}
+
 TEST_F(TokenMatrices, ADamagedOrderIsRefused) {
   const PressResult screened = pressed(plan({"head"}, {}));
   const std::uint32_t vocab = find_config(checkpoint_)->vocab;
