@@ -68,7 +68,7 @@ TEST_F(CodedPagesOfFiles, GoWithNothingThatChangesAWeight) {
       "add entropy to --only");
   expect_refused({"compress", plain_, "-o", out, "--set", "entropy.pages=small"}, 2, "plain");
   expect_refused({"compress", plain_, "-o", out, "--only", "magic"}, 2,
-                 "quantize, sparsity, entropy");
+                 "quantize, sparsity, head, entropy");
   EXPECT_FALSE(bench_.has("x.skein"));
   const std::string told = run({"compress", plain_, "-o", out, "--only", "entropy", "--plan"});
   EXPECT_NE(told.find("every bit kept"), std::string::npos);
