@@ -85,6 +85,7 @@ Result<void> NeuronCache::learn_tags(MutableByteView page_buffer, Parallel& para
   }
   TRY(const ReadCost cost, measure_reads(*reads_, clock_, tables_, staging_.bytes()));
   gap_ = cost.gap();
+  counters_.read_gap = gap_;
   return {};
 }
 
@@ -105,19 +106,20 @@ void NeuronCache::read_ahead(std::uint64_t bytes, std::unique_ptr<BlockReads> re
 }
 
 // Reads what is likely and not in memory of the table of that index.
-void NeuronCache::guess(std::uint32_t index, bool by_recency,
-                        const PagedTensors::LayerInput* input) {
+void NeuronCache::guess(std::uint32_t index, const PagedTensors::LayerInput* input) {
   const RowTable& table = tables_[index];
-  if (input == nullptr || !guess_->look_ahead(table, index, *input)) {
-    if (!by_recency) return;
-    guess_->look_back(table, index);
-  }
+  const Instant began = clock_.now();
+  const std::uint64_t before = counters_.rows_guessed;
+  const bool scored = input != nullptr && guess_->look_ahead(table, index, *input);
+  if (!scored) guess_->look_back(table, index);
   guesses_.clear();
   for (std::uint32_t row = 0; row < table.rows; ++row) {
     if (table.places[row] != kNowhere || !guess_->is_likely(row)) continue;
     if (!ahead_->has(index, row)) guesses_.push_back(row);
   }
   ahead_->begin(table, index, guesses_, gap_);
+  pass_.guesses += counters_.rows_guessed - before;
+  pass_.guessing += clock_.now() - began;
 }
 
 void NeuronCache::layer_begins(const PagedTensors::LayerInput& input, Parallel& parallel) {
@@ -125,7 +127,7 @@ void NeuronCache::layer_begins(const PagedTensors::LayerInput& input, Parallel& 
   const std::uint32_t index = table_of_layer_[input.layer];
   if (index == kNowhere) return;
   leave(parallel);
-  if (guess_->has_predictor()) guess(index, true, &input);
+  if (guess_->has_predictor()) guess(index, &input);
   ahead_->poll();
 }
 
@@ -152,6 +154,7 @@ void NeuronCache::sort_out(const RowTable& table, std::span<const std::uint8_t> 
   // Rows that are there in time are hits.
   std::uint64_t& count = ahead_ && ahead_->is_reading() ? counters_.misses : counters_.hits;
   count += ahead_rows_.size();
+  pass_.misses += arrivals_.size();
   counters_.row_misses += arrivals_.size();
   counters_.misses += arrivals_.size();
 }
@@ -177,7 +180,7 @@ Result<void> NeuronCache::want(std::uint32_t tensor, std::span<const std::uint8_
   for (Half& half : halves_) TRY_VOID(begin(half));
   // What the next layer's predictor will tell is better, but comes later.
   const auto next = static_cast<std::uint32_t>((current_ + 1) % tables_.size());
-  if (guess_ && !guess_->has_predictor() && next != current_) guess(next, true, nullptr);
+  if (guess_ && !guess_->has_predictor() && next != current_) guess(next, nullptr);
   return {};
 }
 
@@ -277,7 +280,7 @@ Result<void> NeuronCache::finish_ahead(Parallel& parallel) {
     auto waited = ahead_->wait();
     const Duration took = clock_.now() - began;
     counters_.stalled += took;
-    late_ += took;
+    pass_.late += took;
     TRY_VOID(waited);
   }
   verify(ahead_rows_, parallel);
@@ -306,7 +309,7 @@ Result<void> NeuronCache::finish(Half& half, Parallel& parallel) {
     const Instant began = clock_.now();
     while (half.reading > 0) TRY_VOID(collect(half.reading));
     counters_.stalled += clock_.now() - began;
-    missed_ += clock_.now() - began;
+    pass_.missed += clock_.now() - began;
   }
   if (!half.result) {
     const std::uint32_t page = tables_[current_].page_of(arrivals_[half.first_arrival].row);
@@ -354,10 +357,10 @@ void NeuronCache::leave(Parallel& parallel) {
 
 void NeuronCache::end_pass(Parallel& parallel) {
   leave(parallel);
-  if (guess_) guess_->balance(late_, missed_);
-  counters_.late += late_;
-  counters_.missed += missed_;
-  late_ = missed_ = {};
+  if (guess_) guess_->balance(pass_);
+  counters_.late += pass_.late;
+  counters_.missed += pass_.missed;
+  pass_ = {};
   if (++passes_ == kPassesAnAge) age();
 }
 

@@ -21,6 +21,7 @@ struct PagerCounters {
   std::uint64_t rows_guessed = 0;  // rows read before they were known to be wanted
   std::uint64_t guesses_used = 0;  // of those, wanted
   std::uint64_t came_along = 0;    // wanted rows that lay between guessed ones of one read
+  std::uint64_t read_gap = 0;      // bytes that a read of rows may take along
   std::uint64_t restarts = 0;      // of the stream, where a pass went elsewhere
   Duration stalled{};              // waiting for storage
   Duration late{};                 // of that, for rows that were guessed, but not yet there

@@ -7,9 +7,11 @@ namespace skein::paging {
 
 namespace {
 
-constexpr double kPriorRows = 32;                   // that a class's first guess counts for
-constexpr double kScoreStep = 4;                    // classes a unit of log-odds
-constexpr double kStepUp = 1.15, kStepDown = 1.06;  // of the threshold's odds
+constexpr double kPriorRows = 32;    // that a class's first guess counts for
+constexpr double kScoreStep = 4;     // classes a unit of log-odds
+constexpr double kFadingCost = 0.9;  // of the passes before
+constexpr double kFewRows = 16;      // that tell no cost
+constexpr double kTryMore = 0.98;    // of the threshold, where too little is guessed to know
 
 }  // namespace
 
@@ -92,11 +94,21 @@ void RowGuess::learn(const RowTable& table, std::uint32_t index,
   }
 }
 
-// A read in vain costs most when passes wait for the device anyway.
-void RowGuess::balance(Duration late, Duration missed) {
-  if (late.count() == 0 && missed.count() == 0) return;
-  const double odds = threshold_ / (1 - threshold_) * (late * 4 > missed ? kStepUp : 1 / kStepDown);
-  threshold_ = std::clamp(odds / (1 + odds), kLeastChance, kMostChance);
+void RowGuess::Cost::add(Duration time, std::uint64_t more) {
+  seconds = seconds * kFadingCost + std::chrono::duration<double>(time).count();
+  rows = rows * kFadingCost + static_cast<double>(more);
+}
+
+void RowGuess::balance(const Pass& pass) {
+  guessed_.add(pass.guessing + pass.late, pass.guesses);
+  missed_.add(pass.missed, pass.misses);
+  if (guessed_.rows < kFewRows) {
+    threshold_ *= kTryMore;
+  } else if (missed_.rows >= kFewRows && missed_.seconds > 0) {
+    threshold_ = guessed_.each() / missed_.each();
+  }
+  threshold_ = std::clamp(threshold_, predictor_ ? kLeastChance : kLeastByRecency,
+                          predictor_ ? kMostChance : kMostByRecency);
 }
 
 }  // namespace skein::paging

@@ -284,6 +284,7 @@ boost::json::object Bench::report() const {
     out["rows_guessed"] = paging_.rows_guessed;
     out["guess_precision"] = share(paging_.guesses_used, paging_.rows_guessed);
     out["guess_recall"] = share(ahead, ahead + paging_.row_misses);
+    out["read_gap_bytes"] = paged().read_gap;
     out["late_s"] = std::chrono::duration<double>(paging_.late).count();
     out["missed_s"] = std::chrono::duration<double>(paging_.missed).count();
     out["stall_share"] =

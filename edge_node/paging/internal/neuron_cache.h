@@ -72,7 +72,7 @@ class NeuronCache {
     return std::span(arrivals_).subspan(half.first_arrival, half.last_arrival - half.first_arrival);
   }
   void sort_out(const RowTable& table, std::span<const std::uint8_t> wanted);
-  void guess(std::uint32_t index, bool by_recency, const PagedTensors::LayerInput* input);
+  void guess(std::uint32_t index, const PagedTensors::LayerInput* input);
   Result<void> finish_ahead(Parallel& parallel);
   void verify(std::span<Arrival> arrivals, Parallel& parallel);
   tl::unexpected<Error> damaged(std::uint32_t row) const;
@@ -118,7 +118,7 @@ class NeuronCache {
   std::unique_ptr<RowGuess> guess_;                             // none: nothing is read ahead
   std::unique_ptr<RowsAhead> ahead_;
   std::vector<std::uint32_t> guesses_;  // scratch: rows
-  Duration late_{}, missed_{};          // of the pass under way
+  RowGuess::Pass pass_;                 // the one under way
   std::unique_ptr<BlockReads> reads_;   // last: gone before the memory that it writes to
 };
 

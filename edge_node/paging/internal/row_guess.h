@@ -4,8 +4,8 @@
 // Rows are put into classes: by the score of the artifact's predictor where it has one, else by how
 // lately and how often they were wanted. How many of a class came true, of those that were not in
 // memory, is counted as passes go by (old counts fade), so a class has an honest chance whatever
-// the predictor says. Rows of classes above a threshold are worth reading; it rises while passes
-// wait for rows that were read ahead, and falls while they wait for those that were not.
+// the predictor says. A row is worth reading where its chance is above what a guess costs, in waits
+// for a row that nobody guessed: both are measured as passes go by.
 //
 // Owned by a NeuronCache; one thread.
 #pragma once
@@ -24,8 +24,9 @@ namespace skein::paging {
 
 class RowGuess {
  public:
-  static constexpr double kLeastChance = 0.3;
-  static constexpr double kMostChance = 0.95;
+  static constexpr double kLeastChance = 0.3, kMostChance = 0.5;         // with a predictor
+  static constexpr double kLeastByRecency = 0.5, kMostByRecency = 0.95;  // without
+  static constexpr double kFirstChance = 0.5;
   static constexpr std::uint32_t kMostScored = 4;  // rows of a pass; more want most neurons anyway
 
   RowGuess(std::uint32_t most_rows, std::unique_ptr<NeuronPredictor> predictor);
@@ -40,8 +41,15 @@ class RowGuess {
   bool is_likely(std::uint32_t row) const { return likely_[classes_[row]]; }
   // What came true of it: the rows that were wanted, of those not kept.
   void learn(const RowTable& table, std::uint32_t index, std::span<const std::uint8_t> wanted);
-  // A pass has ended, which waited so long for rows read ahead, and for others.
-  void balance(Duration late, Duration missed);
+  // What a pass spent.
+  struct Pass {
+    std::uint64_t guesses = 0;  // rows
+    std::uint64_t misses = 0;   // rows
+    Duration guessing{};        // beginning to read guesses
+    Duration late{};            // waiting for them
+    Duration missed{};          // waiting for rows that were not guessed
+  };
+  void balance(const Pass& pass);
   double threshold() const { return threshold_; }
 
  private:
@@ -61,7 +69,14 @@ class RowGuess {
   std::array<bool, 2 * kClasses> likely_{};
   std::vector<std::uint8_t> classes_;  // of the rows of the table looked at
   std::uint32_t looked_at_ = kNone;
-  double threshold_ = 0.5;
+  struct Cost {  // fading sums
+    double seconds = 0;
+    double rows = 0;
+    void add(Duration time, std::uint64_t more);
+    double each() const { return seconds / rows; }
+  };
+  Cost guessed_, missed_;
+  double threshold_ = kFirstChance;
   std::vector<float> scores_, highest_, recency_;  // scratch
 };
 
