@@ -164,7 +164,7 @@ Task<Result<void>> inspect(Env env, Terminal& terminal, std::shared_ptr<InspectO
   ModelArguments arguments = options->model;
   arguments.needs_digest = true;
   if (options->plan) {
-    CO_TRY(const ModelFile::Planned planned, ModelFile::plan_paging(env.disk, arguments));
+    CO_TRY(const ModelFile::Planned planned, ModelFile::plan_paging(env, arguments));
     const Manifest& manifest = planned.artifact.manifest;
     if (options->json) {
       print(terminal, describe(manifest, planned.plan));

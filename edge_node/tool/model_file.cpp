@@ -57,7 +57,8 @@ Task<Result<std::unique_ptr<ModelFile>>> ModelFile::open(Env env, ModelArguments
   co_return co_await open(env.disk, std::move(arguments));
 }
 
-Result<ModelFile::Planned> ModelFile::plan_paging(Disk& disk, const ModelArguments& arguments) {
+Result<ModelFile::Planned> ModelFile::plan_paging(Env env, const ModelArguments& arguments) {
+  Disk& disk = env.disk;
   if (!arguments.vocabulary.empty()) {
     return fail(Errc::kUsage, "a vocabulary of its own does not go with a memory budget", "--vocab",
                 "use the one that the artifact carries");
@@ -72,7 +73,7 @@ Result<ModelFile::Planned> ModelFile::plan_paging(Disk& disk, const ModelArgumen
   TRY(Pager::Artifact artifact, Pager::look_at(disk, arguments.path));
   const std::uint64_t row = std::uint64_t{artifact.manifest.config.vocab} * sizeof(float);
   const ResidencyRequest request = {.budget = arguments.memory_budget,
-                                    .baseline = tool::peak_memory(),
+                                    .baseline = tool::peak_memory(env.pressure),
                                     .extra = arguments.extra_bytes + arguments.extra_rows * row,
                                     .sessions = arguments.sessions,
                                     .alignment = artifact.alignment};
@@ -82,7 +83,7 @@ Result<ModelFile::Planned> ModelFile::plan_paging(Disk& disk, const ModelArgumen
 
 Task<Result<std::unique_ptr<ModelFile>>> ModelFile::open_paged(Env env, ModelArguments arguments) {
   auto opened = std::unique_ptr<ModelFile>(new ModelFile);
-  CO_TRY(Planned planned, plan_paging(env.disk, arguments));
+  CO_TRY(Planned planned, plan_paging(env, arguments));
   opened->file_bytes_ = planned.artifact.offsets.back();
   TagKey key;
   env.random.fill(key);

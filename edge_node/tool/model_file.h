@@ -41,7 +41,7 @@ class ModelFile {
     Pager::Artifact artifact;
     ResidencyPlan plan;
   };
-  static Result<Planned> plan_paging(Disk& disk, const ModelArguments& arguments);
+  static Result<Planned> plan_paging(Env env, const ModelArguments& arguments);
   ~ModelFile();
 
   const Model& model() const { return *model_; }
