@@ -28,7 +28,7 @@ struct PagerCounters {
   Duration missed{};               // of that, for rows that were not
 
   PagerCounters& operator+=(const PagerCounters& more) {
-    static_assert(sizeof(PagerCounters) == 13 * sizeof(std::uint64_t), "add what is new below");
+    static_assert(sizeof(PagerCounters) == 14 * sizeof(std::uint64_t), "add what is new below");
     hits += more.hits;
     misses += more.misses;
     bytes_read += more.bytes_read;
@@ -38,6 +38,7 @@ struct PagerCounters {
     rows_guessed += more.rows_guessed;
     guesses_used += more.guesses_used;
     came_along += more.came_along;
+    read_gap = more.read_gap;  // the latest
     restarts += more.restarts;
     stalled += more.stalled;
     late += more.late;

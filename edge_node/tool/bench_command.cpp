@@ -215,12 +215,12 @@ Task<Result<void>> Bench::measure(Terminal& terminal) {
       CO_TRY(together_s, co_await seconds_of(together));
     }
     if (i == 0) {
-      peak_rss_ = peak_memory();  // before the buffer that only measuring needs
+      peak_rss_ = peak_memory(env_.pressure);  // before the buffer that only measuring needs
       // It is far larger than a budget may be.
       if (options_->model.memory_budget == 0) memory = std::make_unique<Bandwidth>();
       continue;
     }
-    if (memory == nullptr) peak_rss_ = peak_memory();
+    if (memory == nullptr) peak_rss_ = peak_memory(env_.pressure);
     double sweep_s = 1e9;
     for (int sweep = 0; memory != nullptr && sweep < kSweeps; ++sweep) {
       std::function<Result<void>()> read = [&]() -> Result<void> {

@@ -72,7 +72,7 @@ Result<ModelFile::Planned> ModelFile::plan_paging(Env env, const ModelArguments&
   TRY(Pager::Artifact artifact, Pager::look_at(env.disk, arguments.path));
   const std::uint64_t row = std::uint64_t{artifact.manifest.config.vocab} * sizeof(float);
   // What measuring takes is less than what the model will, and is given back.
-  const std::uint64_t baseline = tool::peak_memory();
+  const std::uint64_t baseline = tool::peak_memory(env.pressure);
   TRY(MeasuredPaging measured, measure_paging(env.disk, env.clock, artifact));
   if (const auto& given = arguments.paging_rates; given.size() == 3) {
     measured.rates = {given[0] * 1e6, given[1] * 1e6, given[2] * 1e6};

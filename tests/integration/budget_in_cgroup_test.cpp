@@ -113,6 +113,7 @@ TEST_F(BudgetInCgroup, ADeviceAnswersWithAModelLargerThanTheLimit) {
   ASSERT_GT(least, 0U) << refused.output;
   ASSERT_LT(least * kMiB, std::filesystem::file_size(model_.path()));
   const CgroupRun whole = device(1024, folder.path() + "/whole");
+  EXPECT_EQ(whole.exit_code, 0) << whole.output;
   // curl and the shell are in the group too.
   const CgroupRun run = device(least + 8, folder.path() + "/paged");
   EXPECT_FALSE(run.killed);

@@ -1,11 +1,13 @@
-// What this process takes. Any thread.
+// What this process takes. Loop thread.
 #pragma once
 
 #include <cstdint>
 
+#include "common/env/pressure/pressure.h"
+
 namespace skein::tool {
 
 // The most that was resident so far, in bytes.
-std::uint64_t peak_memory();
+std::uint64_t peak_memory(PressureGauge& gauge);
 
 }  // namespace skein::tool
