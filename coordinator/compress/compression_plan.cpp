@@ -13,19 +13,26 @@ namespace {
 // A preset is what it may cost: perplexity, and bits at which to stop even if that is not reached.
 struct Preset {
   std::string_view name;
-  double perplexity;  // share that it may grow by
-  double bits;        // a weight, at most
+  double perplexity;                      // share that it may grow by
+  double bits;                            // a weight, at most; of what is in memory, if coded
+  std::optional<double> coded_bits = {};  // to begin with
 };
 constexpr Preset kPresets[] = {
-    {"near-lossless", 0.0005, 6.6}, {"balanced", 0.004, 4.6}, {kSmallPreset, 0.03, 4.6}};
-
-constexpr double kSmallPruned = 0.3;  // costs half of what the preset may
+    {"near-lossless", 0.0005, 6.6}, {"balanced", 0.004, 4.6, 3.6}, {kSmallPreset, 0.03, 4.6}};
+constexpr double kCodedDamping = 0.1;  // of a preset: measured (internal/README.md)
+constexpr double kSmallPruned = 0.3;   // costs half of what the preset may
 
 tl::unexpected<Error> contradiction(std::string what, std::string where, std::string remedy) {
   return fail(Errc::kUsage, std::move(what), std::move(where), std::move(remedy));
 }
 
-Result<void> apply_preset(CompressionPlan& plan, const std::string& name) {
+bool is_coded(std::string_view name) {
+  const auto preset = std::ranges::find(kPresets, name, &Preset::name);
+  return preset != std::end(kPresets) && preset->coded_bits;
+}
+
+// Without the technique entropy bits are chosen, and steps follow from them.
+Result<void> apply_preset(CompressionPlan& plan, const std::string& name, bool coded) {
   if (name.empty()) return {};
   const auto preset = std::ranges::find(kPresets, name, &Preset::name);
   if (preset == std::end(kPresets)) {
@@ -34,7 +41,14 @@ Result<void> apply_preset(CompressionPlan& plan, const std::string& name) {
   }
   plan.preset = name;
   plan.most_loss = std::log1p(preset->perplexity);
-  plan.bits_per_weight = preset->bits;
+  if (!coded || !preset->coded_bits) {
+    plan.bits_per_weight = preset->bits;
+    return {};
+  }
+  plan.resident_bits = preset->bits;
+  plan.entropy.emplace();
+  plan.entropy->bits = *preset->coded_bits;
+  plan.damping = kCodedDamping;
   return {};
 }
 
@@ -124,13 +138,14 @@ Result<void> check_left_out(const Chosen& chosen, const CompressionRequest& requ
 
 Result<Chosen> choose_techniques(const CompressionRequest& request, const PressSettings& settings) {
   if (request.only.empty()) {
+    const bool coded = settings.entropy_bits || is_coded(request.preset);
     const bool small = request.preset == kSmallPreset;
     return Chosen{.embedding = small || settings.tokens.embeds(),
                   .prune = small || settings.structure.prunes(),
                   .low_rank = settings.structure.factors(),
                   .sparsity = settings.sparsity.any(),
                   .head = settings.tokens.heads(),
-                  .entropy = settings.coded_pages.value_or(settings.entropy_bits.has_value())};
+                  .entropy = settings.coded_pages.value_or(coded)};
   }
   for (const std::string& technique : request.only) {
     if (std::ranges::find(kTechniques, technique) != std::end(kTechniques)) continue;
@@ -299,6 +314,10 @@ std::string budget_text(const CompressionPlan& plan) {
     text += (text.empty() ? "" : ", ") + std::string("at most ") +
             text_of(*plan.bits_per_weight, 3) + " bits a weight (all tensors)";
   }
+  if (plan.resident_bits) {
+    text += (text.empty() ? "" : ", ") + std::string("at most ") + text_of(*plan.resident_bits, 3) +
+            " bits a weight (all tensors but the embedding)";
+  }
   if (plan.memory_budget) {
     text += "at most " + std::to_string(*plan.memory_budget) +
             " bytes in memory (all tensors but the embedding)";
@@ -337,17 +356,21 @@ std::vector<std::string> CompressionPlan::steps() const {
   if (embedding) steps.push_back(embedding_text(*this));
   if (prune) steps.push_back(prune_text(*prune));
   if (low_rank && !low_rank->compensate) steps.push_back(low_rank_text(*low_rank));
+  if (scales > 0) {
+    steps.push_back("scales: channels by their rms to the power " + text_of(scales, 2) +
+                    ", in powers of two");
+  }
   if (entropy) {
     steps.push_back("sensitivity: each matrix alone at q4, over " +
                     std::to_string(sensitivity_ids) + " ids");
-    steps.push_back(
-        "formats: " +
-        (entropy->format ? std::string(name_of(*entropy->format)) + " for every matrix"
-                         : "the smallest that spans a matrix's codes") +
-        (bits_per_weight || memory_budget ? "; " + budget_text(*this) + " in memory" : ""));
+    steps.push_back("formats: " +
+                    (entropy->format ? std::string(name_of(*entropy->format)) + " for every matrix"
+                                     : "the smallest that spans a matrix's codes") +
+                    (budget_text(*this).empty() ? "" : "; " + budget_text(*this) + " in memory"));
     steps.push_back("entropy: steps for " + text_of(entropy->bits, 3) +
-                    " bits a weight once coded; lambda " + text_of(entropy->price, 4) +
-                    ", exponent " + text_of(entropy->exponent, 2));
+                    " bits a weight once coded" +
+                    (most_loss ? ", more if that costs too much" : "") + "; lambda " +
+                    text_of(entropy->price, 4) + ", exponent " + text_of(entropy->exponent, 2));
   } else if (allocates()) {
     steps.push_back("sensitivity: each matrix alone at q4, over " +
                     std::to_string(sensitivity_ids) + " ids");
@@ -389,7 +412,7 @@ Result<CompressionPlan> CompressionPlan::make(const CompressionRequest& request)
     plan.prune->ratio = kSmallPruned;
   }
   if (chosen.low_rank) plan.low_rank = settings.structure.low_rank_plan();
-  TRY_VOID(apply_preset(plan, request.preset));
+  TRY_VOID(apply_preset(plan, request.preset, chosen.entropy));
   if (request.bits_per_weight) plan.bits_per_weight = request.bits_per_weight;
   plan.memory_budget = request.memory_budget;
   plan.calibration = request.calibration;
@@ -408,6 +431,7 @@ Result<CompressionPlan> CompressionPlan::make(const CompressionRequest& request)
                                                     : Rounding::kNearest);
   plan.format = settings.format.value_or(plan.format);
   plan.damping = settings.damping.value_or(plan.damping);
+  plan.scales = settings.scales.value_or(plan.scales);
   plan.calibration_ids = settings.calibration_ids.value_or(plan.calibration_ids);
   plan.sensitivity_ids =
       std::min(settings.sensitivity_ids.value_or(plan.sensitivity_ids), plan.calibration_ids);

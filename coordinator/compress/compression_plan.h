@@ -65,11 +65,13 @@ struct CompressionPlan {
   Rounding rounding = Rounding::kNearest;
   Format format = Format::kQ8;  // of every matrix, unless the sensitivities choose
   double damping = 0.01;        // of error feedback
+  double scales = 0;            // exponent of activation-aware channel scales; 0: none
 
   std::optional<EntropyPlan> entropy;
 
   // Formats chosen by sensitivity, within any of these.
   std::optional<double> bits_per_weight;
+  std::optional<double> resident_bits;  // a weight of all but the embedding
   std::optional<std::uint64_t> memory_budget;
   std::optional<double> most_loss;  // nats a token: ln of the ratio of perplexities
   std::uint32_t sensitivity_ids = 4096;
@@ -92,9 +94,11 @@ struct CompressionPlan {
   bool only_head() const {
     return head && !quantizes && !restructures() && !embedding && !sparsity.any();
   }
-  bool calibrates() const { return allocates() || has_feedback() || restructures(); }
+  bool calibrates() const { return allocates() || has_feedback() || restructures() || scales > 0; }
   // The embedding is free under a budget of memory.
-  Counted counted() const { return memory_budget ? Counted::kResident : Counted::kAll; }
+  Counted counted() const {
+    return memory_budget || resident_bits ? Counted::kResident : Counted::kAll;
+  }
 
   // What a manifest says of prune and lowrank: "prune-newton-0.05", "lowrank-whitened-f8".
   std::vector<std::string> structure_techniques() const;

@@ -29,6 +29,7 @@ constexpr double kOctaves = 2.2;         // of it for a bit
 constexpr int kMostSurveys = 3;
 constexpr double kFarFromBits = 0.3;  // formats chosen there are chosen again
 constexpr int kMostAttempts = 4;      // to reach a loss after the first
+constexpr double kFewestMoreBits = 0.05;
 
 std::string bits_text(double bits) {
   std::ostringstream out;
@@ -54,16 +55,16 @@ class Pressing {
       TRY_VOID(measure_before());
     }
     if (plan_.embedding) TRY_VOID(report_embedding());
-    if (plan_.restructures()) TRY_VOID(change_structure());
+    if (plan_.restructures() || plan_.scales > 0) TRY_VOID(change_structure());
     if (plan_.allocates()) TRY_VOID(find_choices());
-    for (int attempt = 0;; ++attempt) {
+    for (;;) {
       TRY_VOID(encode());
       if (plan_.entropy) {
         TRY(const bool again, search_steps());
         if (again) continue;
       }
       if (measures) TRY_VOID(measure());
-      TRY(const bool again, aim_lower(attempt));
+      TRY(const bool again, aim_lower());
       if (!again) break;
     }
     return std::move(result_);
@@ -82,7 +83,8 @@ class Pressing {
   Budget budget() const;
   tl::unexpected<Error> too_small_a_budget() const;
   Result<void> choose_formats();
-  Result<bool> aim_lower(int attempt);
+  Result<bool> aim_lower();
+  void ask_for_bits(double bits, double loss_step);
   Result<bool> search_steps();
   bool surveys() const { return !plan_.entropy->format && run_formats_.empty(); }
   Result<void> choose_run_formats();
@@ -104,13 +106,16 @@ class Pressing {
   std::optional<double> before_;  // perplexity
   CalibrationText text_;
   std::vector<TokenId> held_out_;
-  std::uint64_t weights_ = 0;      // of all tensors
+  std::uint64_t weights_ = 0;  // of all tensors
+  std::uint64_t embedding_weights_ = 0;
   std::uint64_t fixed_bytes_ = 0;  // of tensors that no budget changes
   std::vector<MatrixChoices> choices_;
+  int missed_ = 0;             // losses larger than planned
   std::optional<double> aim_;  // predicted loss to reach
   std::optional<Allocation> allocation_;
   std::optional<OutputImportance> importance_;  // of a plan with entropy; so are these:
   std::optional<StepSearch> search_;
+  double coded_bits_ = 0;  // that it searches for
   std::map<std::string, Format, std::less<>> run_formats_;
   std::map<std::string, SteppedMatrix, std::less<>> stepped_;
   int surveys_ = 0;
@@ -175,14 +180,8 @@ Result<void> Pressing::report_embedding() {
   KeepingEncoder encoder(now_.checkpoint, {{"emb.weight", embedding_format()}});
   TRY(const auto folded, convert(now_.checkpoint, {.encoder = &encoder, .hash_pages = false}));
   TechniqueReport told{.name = "embedding"};
-  for (const CheckpointTensor& tensor : input_.checkpoint.tensors) {
-    TRY(const TensorEntry form, stored_form(tensor));
-    told.bytes_before += stored_bytes(form.format, form.layout, form.rows, form.cols);
-  }
-  for (const TensorEntry& tensor : folded->manifest().tensors) {
-    if (is_derived(tensor.name)) continue;
-    told.bytes_after += stored_bytes(tensor.format, tensor.layout, tensor.rows, tensor.cols);
-  }
+  TRY(told.bytes_before, bytes_as_kept(input_.checkpoint));
+  told.bytes_after = bytes_without_derived(*folded);
   if (before_) {
     told.perplexity_before = before_;
     TRY(const auto model, Model::open(*folded));
@@ -203,7 +202,9 @@ Result<void> Pressing::change_structure() {
 void Pressing::count_fixed() {
   const bool resident = plan_.counted() == Counted::kResident;
   for (const TensorEntry& tensor : now_.pages->manifest().tensors) {
-    weights_ += std::uint64_t{tensor.rows} * tensor.cols;
+    const std::uint64_t weights = std::uint64_t{tensor.rows} * tensor.cols;
+    weights_ += weights;
+    if (tensor.name == "emb.weight") embedding_weights_ = weights;
     if (can_be_quantized(tensor.name, tensor.shape)) continue;
     fixed_bytes_ += stored_bytes(tensor.format, tensor.layout, tensor.rows, tensor.cols);
   }
@@ -230,6 +231,10 @@ Budget Pressing::budget() const {
   if (plan_.bits_per_weight) {
     budget.most_bytes =
         static_cast<std::uint64_t>(*plan_.bits_per_weight * static_cast<double>(weights_) / 8);
+  }
+  if (plan_.resident_bits) {
+    const auto resident = static_cast<double>(weights_ - embedding_weights_);
+    budget.most_bytes = static_cast<std::uint64_t>(*plan_.resident_bits * resident / 8);
   }
   if (budget.most_bytes) {
     const std::uint64_t all = *budget.most_bytes;
@@ -258,17 +263,22 @@ Result<void> Pressing::find_choices() {
   count_fixed();
   if (plan_.entropy) {
     const double first = kFirstLossStep * std::exp2(kOctaves * (4 - plan_.entropy->bits));
-    search_.emplace(plan_.entropy->bits, first / static_cast<double>(weights_));
+    ask_for_bits(plan_.entropy->bits, first / static_cast<double>(weights_));
     return {};
   }
   aim_ = plan_.most_loss;
   return choose_formats();
 }
 
+void Pressing::ask_for_bits(double bits, double loss_step) {
+  coded_bits_ = bits;
+  search_.emplace(bits, loss_step);
+}
+
 tl::unexpected<Error> Pressing::too_small_a_budget() const {
   std::uint64_t least = fixed_bytes_;
   for (const MatrixChoices& matrix : choices_) least += matrix.choices.front().bytes;
-  const bool memory = plan_.memory_budget.has_value();
+  const bool memory = plan_.counted() == Counted::kResident;
   const double bits = 8.0 * static_cast<double>(least) / static_cast<double>(weights_);
   return fail(Errc::kOutOfRoom, "the model does not fit that budget",
               memory ? "--memory-budget" : "--bits-per-weight",
@@ -285,13 +295,19 @@ Result<void> Pressing::choose_formats() {
 }
 
 // A loss that turned out larger than it may be is aimed at anew, lower by as much as it was
-// missed; false: it is met, or more bits are not to be had.
-Result<bool> Pressing::aim_lower(int attempt) {
+// missed, or with more bits once coded (two of which divide it by sixteen); false: it is met, or
+// more bits are not to be had.
+Result<bool> Pressing::aim_lower() {
   if (!plan_.most_loss || !result_.measured) return false;
   const double loss =
       std::log(result_.measured->perplexity_after / result_.measured->perplexity_before);
   result_.budget_met = loss <= *plan_.most_loss;
-  if (*result_.budget_met || attempt == kMostAttempts) return false;
+  if (*result_.budget_met || missed_++ == kMostAttempts) return false;
+  if (plan_.entropy) {
+    const double more = std::clamp(std::log2(loss / *plan_.most_loss) / 2, kFewestMoreBits, 1.0);
+    ask_for_bits(coded_bits_ + more, search_->loss_step() * std::exp2(-kOctaves * more));
+    return true;
+  }
   const Allocation before = *allocation_;
   aim_ = std::min(before.loss, *aim_) * std::clamp(*plan_.most_loss / loss, 0.25, 0.8);
   TRY_VOID(choose_formats());
@@ -304,7 +320,7 @@ Result<bool> Pressing::search_steps() {
   TRY(const std::uint64_t bytes, coded_bytes(*result_.artifact));
   result_.coded_bits = 8.0 * static_cast<double>(bytes) / static_cast<double>(weights_);
   if (!surveys()) return search_->take(*result_.coded_bits);
-  const bool far = std::fabs(*result_.coded_bits - plan_.entropy->bits) > kFarFromBits;
+  const bool far = std::fabs(*result_.coded_bits - coded_bits_) > kFarFromBits;
   if (!far || ++surveys_ == kMostSurveys) TRY_VOID(choose_run_formats());
   TRY_VOID(search_->take(*result_.coded_bits));
   if (!surveys()) search_->forget();
@@ -343,6 +359,7 @@ std::vector<std::string> Pressing::techniques() const {
   out.push_back(allocation_ || !run_formats_.empty() ? "mixed"
                                                      : std::string(name_of(plan_.format)));
   if (plan_.has_feedback()) out.push_back("gptq");
+  if (plan_.scales > 0) out.emplace_back("scales");
   if (plan_.entropy) out.emplace_back("entropy");
   if (!plan_.preset.empty()) out.push_back(plan_.preset);
   return out;

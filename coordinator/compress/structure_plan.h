@@ -18,6 +18,9 @@ struct PrunePlan {
   Score score = Score::kNewton;
   double ratio = 0.05;     // share of all neurons
   bool compensate = true;  // the value matrix makes good what it can, by least squares
+  // Of each layer's neurons, those of the least scores stay: what seldom speaks may be vital
+  // (LoRAP). None: 0.01 by LoRAP's score, else 0.
+  std::optional<double> least = {};
   double guard = 0.1;  // of each layer's neurons, those of the largest single contributions stay
 };
 
@@ -29,8 +32,8 @@ struct LowRankPlan {
     kWhitened,  // nearest in what comes out over the text
   };
   Method method = Method::kWhitened;
-  std::string targets = {};                      // of "rkvgo"; empty: the default ones
-  std::uint32_t factor = 8;                      // rank = width / factor (RWKV-Lite)
+  std::string targets = {};  // of "rkvgo"; empty: the default ones
+  std::uint32_t factor = 4;  // rank = width / factor; RWKV-Lite's 8 needs training afterwards
   std::optional<double> ratio = {};              // instead: LoRAP's share of r, k, v, o that goes
   std::optional<std::uint32_t> compensate = {};  // instead: rank of what quantizing missed
 

@@ -14,7 +14,7 @@ namespace {
 using RowMatrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 using ValueRows = Eigen::Map<const RowMatrix>;
 
-constexpr double kLeastKept = 0.01;     // of a layer's neurons, those of the least scores (LoRAP)
+constexpr double kLeastKept = 0.01;     // unless the plan says it
 constexpr double kScoreDamping = 0.01;  // of the mean of A's diagonal
 constexpr double kSolveDamping = 1e-3;  // of the mean of G's diagonal
 constexpr int kMostDampings = 4;        // tried, each ten times the one before
@@ -102,10 +102,9 @@ std::vector<std::uint32_t> candidates_of(const NeuronScores& layer, const PruneP
     return std::tuple(layer.score[a], layer.peak[a], a) <
            std::tuple(layer.score[b], layer.peak[b], b);
   });
-  if (plan.score == PrunePlan::Score::kLorap) {
-    const auto least = static_cast<std::size_t>(kLeastKept * static_cast<double>(count));
-    for (std::size_t i = 0; i < least; ++i) stays[order[i]] = true;
-  }
+  const double share = plan.least.value_or(plan.score == PrunePlan::Score::kLorap ? kLeastKept : 0);
+  const auto least = static_cast<std::size_t>(share * static_cast<double>(count));
+  for (std::size_t i = 0; i < least; ++i) stays[order[i]] = true;
   std::erase_if(order, [&](std::uint32_t neuron) { return stays[neuron]; });
   return order;
 }

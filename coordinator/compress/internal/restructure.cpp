@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "coordinator/compress/internal/channel_scales.h"
 #include "coordinator/compress/internal/low_rank.h"
 #include "coordinator/compress/internal/pruning.h"
 
@@ -71,6 +72,11 @@ Result<void> restructure(RunningModel& now, const RestructureOptions& options,
                                             options.text, *plan.low_rank, progress));
     result.factored = std::move(factored.output_errors);
     TRY_VOID(replace(now, "lowrank", factored.checkpoint, options, result));
+  }
+  if (plan.scales > 0) {
+    TRY(const Checkpoint scaled, scale_channels(now.checkpoint, *now.model, options.parallel,
+                                                options.text, plan.scales, progress));
+    TRY_VOID(replace(now, "scales", scaled, options, result));
   }
   return {};
 }

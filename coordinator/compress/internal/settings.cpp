@@ -73,6 +73,10 @@ Result<void> set_between(std::optional<double>& to, std::string_view value,
   return not_a("a number that it can be", value, setting, "use " + range);
 }
 
+Result<void> set_scales(PressSettings& settings, std::string_view value) {
+  return set_between(settings.scales, value, "quantize.scales", 0, 1);
+}
+
 Result<void> set_entropy_bits(PressSettings& settings, std::string_view value) {
   return set_between(settings.entropy_bits, value, "entropy.bits", 1, 8);
 }
@@ -132,6 +136,7 @@ struct Known {
 constexpr std::array kKnown = {Known{"quantize.format", set_format},
                                Known{"quantize.method", set_method},
                                Known{"quantize.damping", set_damping},
+                               Known{"quantize.scales", set_scales},
                                Known{"calibration.ids", set_calibration_ids},
                                Known{"sensitivity.ids", set_sensitivity_ids},
                                Known{"entropy.bits", set_entropy_bits},

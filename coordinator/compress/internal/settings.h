@@ -24,6 +24,7 @@ struct PressSettings {
   std::optional<Format> format;                       // quantize.format: q8, q6, q5 or q4
   std::optional<CompressionPlan::Rounding> rounding;  // quantize.method: nearest or gptq
   std::optional<double> damping;                      // quantize.damping, above 0, at most 1
+  std::optional<double> scales;                       // quantize.scales, 0 to 1
   std::optional<bool> coded_pages;                    // entropy.pages: coded or plain
   std::optional<std::uint32_t> calibration_ids;       // calibration.ids
   std::optional<std::uint32_t> sensitivity_ids;       // sensitivity.ids

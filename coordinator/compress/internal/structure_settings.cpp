@@ -103,6 +103,7 @@ PrunePlan StructureSettings::prune_plan() const {
   return {.score = score.value_or(plan.score),
           .ratio = prune_ratio.value_or(plan.ratio),
           .compensate = compensate.value_or(plan.compensate),
+          .least = least,
           .guard = guard.value_or(plan.guard)};
 }
 
@@ -126,8 +127,8 @@ Result<void> StructureSettings::check() const {
                 "--set lowrank.compensate", "leave it out, or lowrank.factor and lowrank.ratio");
   }
   const PrunePlan plan = prune_plan();
-  if (plan.ratio + plan.guard > 1) {
-    return fail(Errc::kUsage, "the guard keeps more neurons than the ratio leaves",
+  if (plan.ratio + plan.guard + plan.least.value_or(0) > 1) {
+    return fail(Errc::kUsage, "the guard (or prune.least) keeps more neurons than the ratio leaves",
                 "--set prune.guard", "set a lower prune.guard or prune.ratio");
   }
   return {};
@@ -143,6 +144,7 @@ Result<void> set_structure(StructureSettings& to, std::string_view name, std::st
   if (name == "prune.ratio") return set_share(to.prune_ratio, value, name);
   if (name == "prune.compensate") return set_switch(to.compensate, value, name);
   if (name == "prune.guard") return set_number(to.guard, {0, kMostShare}, value, name);
+  if (name == "prune.least") return set_number(to.least, {0, kMostShare}, value, name);
   if (name == "lowrank.method") return set_named(to.method, kMethods, value, name);
   if (name == "lowrank.targets") return set_targets(to.targets, value, name);
   if (name == "lowrank.factor") return set_number(to.factor, {3, 64}, value, name);

@@ -15,13 +15,14 @@ struct StructureSettings {
   std::optional<double> prune_ratio;           // prune.ratio, above 0, at most 0.9
   std::optional<bool> compensate;              // prune.compensate: on or off
   std::optional<double> guard;                 // prune.guard, 0 to 0.9
+  std::optional<double> least;                 // prune.least, 0 to 0.9
   std::optional<LowRankPlan::Method> method;   // lowrank.method: svd, awsvd or whitened
   std::optional<std::string> targets;          // lowrank.targets: of r,k,v,g,o
   std::optional<std::uint32_t> factor;         // lowrank.factor, 3 to 64
   std::optional<double> rank_ratio;            // lowrank.ratio, above 0, at most 0.9
   std::optional<std::uint32_t> residual_rank;  // lowrank.compensate, 1 to 256
 
-  bool prunes() const { return score || prune_ratio || compensate || guard; }
+  bool prunes() const { return score || prune_ratio || compensate || guard || least; }
   bool factors() const { return method || targets || factor || rank_ratio || residual_rank; }
   PrunePlan prune_plan() const;
   LowRankPlan low_rank_plan() const;
@@ -30,8 +31,8 @@ struct StructureSettings {
 };
 
 inline constexpr std::string_view kStructureSettings =
-    "prune.score, prune.ratio, prune.compensate, prune.guard, lowrank.method, lowrank.targets, "
-    "lowrank.factor, lowrank.ratio, lowrank.compensate";
+    "prune.score, prune.ratio, prune.compensate, prune.guard, prune.least, lowrank.method, "
+    "lowrank.targets, lowrank.factor, lowrank.ratio, lowrank.compensate";
 
 bool is_structure_setting(std::string_view name);
 // Errc::kUsage names a wrong value. `name` is one of them.

@@ -36,11 +36,11 @@ SKEIN_INLINE void zip16(Codes a, Codes b, Codes& low, Codes& high) {
 // words[i / kLanesEach] in all parts of lane i.
 template <std::size_t kLanesEach>
 SKEIN_INLINE Sums spread_words(const std::int32_t* words) {
-  using Four = std::int32_t __attribute__((vector_size(16)));
-  const Four w = load<Four>(words);
   if constexpr (kLanesEach == 1) {
+    const auto w = load<std::int32_t __attribute__((vector_size(16)))>(words);
     return __builtin_shufflevector(w, w, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
   }
+  const auto w = load<std::int32_t __attribute__((vector_size(8)))>(words);
   return __builtin_shufflevector(w, w, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1);
 }
 
@@ -84,9 +84,10 @@ SKEIN_INLINE void zip16(Codes a, Codes b, Codes& low, Codes& high) {
 
 template <std::size_t kLanesEach>
 SKEIN_INLINE Sums spread_words(const std::int32_t* words) {
-  using Two = std::int32_t __attribute__((vector_size(8)));
-  const Two w = load<Two>(words);
-  if constexpr (kLanesEach == 1) return __builtin_shufflevector(w, w, 0, 0, 0, 0, 1, 1, 1, 1);
+  if constexpr (kLanesEach == 1) {
+    const auto w = load<std::int32_t __attribute__((vector_size(8)))>(words);
+    return __builtin_shufflevector(w, w, 0, 0, 0, 0, 1, 1, 1, 1);
+  }
   return Sums{} + words[0];
 }
 
@@ -148,9 +149,10 @@ SKEIN_INLINE void zip16(Codes a, Codes b, Codes& low, Codes& high) {
 
 template <std::size_t kLanesEach>
 SKEIN_INLINE Sums spread_words(const std::int32_t* words) {
-  using Two = std::int32_t __attribute__((vector_size(8)));
-  const Two w = load<Two>(words);
-  if constexpr (kLanesEach == 1) return __builtin_shufflevector(w, w, 0, 0, 0, 0, 1, 1, 1, 1);
+  if constexpr (kLanesEach == 1) {
+    const auto w = load<std::int32_t __attribute__((vector_size(8)))>(words);
+    return __builtin_shufflevector(w, w, 0, 0, 0, 0, 1, 1, 1, 1);
+  }
   return Sums{} + words[0];
 }
 

@@ -14,6 +14,9 @@ namespace skein::ablations {
 namespace {
 
 constexpr Table kTables[] = {{"lorap", lorap},
+                             {"activation_sparsity", activation_sparsity},
+                             {"channel_scales", channel_scales},
+                             {"double_compression", double_compression},
                              {"numerical_pruning", numerical_pruning},
                              {"rwkv_lite", rwkv_lite},
                              {"residual", residual}};
@@ -42,10 +45,12 @@ Pressed Bench::press(const std::vector<std::string>& settings,
                      const std::vector<std::string>& only) const {
   CompressionRequest request;
   request.settings = settings;
+  request.settings.emplace_back("calibration.ids=8192");
   request.only = only;
   request.calibration = "calibration";
   auto plan = CompressionPlan::make(request);
   if (!plan) {  // rounding to the nearest alone reads no text
+    request.settings.pop_back();
     request.calibration = "";
     plan = CompressionPlan::make(request);
   }
@@ -54,10 +59,12 @@ Pressed Bench::press(const std::vector<std::string>& settings,
                                .convert = {},
                                .text = text_,
                                .held_out = held_out_,
-                               .parallel = parallel_},
+                               .parallel = parallel_,
+                               .perplexity_before = perplexity_before_},
                               *plan);
   if (!pressed) stop(to_string(pressed.error()));
   const MeasuredLoss& loss = *pressed->measured;
+  perplexity_before_ = loss.perplexity_before;
   Pressed out{.growth = loss.perplexity_after / loss.perplexity_before - 1,
               .bytes = 0,
               .result = std::move(*pressed)};
@@ -65,6 +72,23 @@ Pressed Bench::press(const std::vector<std::string>& settings,
     out.bytes += stored_bytes(tensor.format, tensor.layout, tensor.rows, tensor.cols);
   }
   return out;
+}
+
+void Bench::print(const Grid& grid) const {
+  std::printf("%s; perplexity (bytes)\n| %s |", grid.title, grid.corner);
+  for (const Choice& column : grid.columns) std::printf(" %s |", column.name);
+  for (const Choice& row : grid.rows) {
+    std::printf("\n| %s |", row.name);
+    for (const Choice& column : grid.columns) {
+      std::vector<std::string> settings = row.settings;
+      settings.insert(settings.end(), column.settings.begin(), column.settings.end());
+      const Pressed pressed = press(settings, grid.only);
+      std::printf(" %+.3f %% (%.2f MB) |", pressed.growth * 100,
+                  static_cast<double>(pressed.bytes) / 1e6);
+      std::fflush(stdout);
+    }
+  }
+  std::printf("\n");
 }
 
 }  // namespace skein::ablations

@@ -5,24 +5,17 @@
 namespace skein::ablations {
 
 void numerical_pruning(const Bench& bench) {
-  std::printf(
-      "Numerical Pruning: neurons gone, nothing quantized; perplexity, values made good / "
-      "as they are\n");
-  std::printf("| neurons gone | newton | lorap | frequency |\n");
-  for (const char* ratio : {"0.05", "0.1", "0.2"}) {
-    std::printf("| %s |", ratio);
-    for (const char* score : {"newton", "lorap", "frequency"}) {
-      for (const char* compensate : {"on", "off"}) {
-        const Pressed pressed =
-            bench.press({std::string("prune.score=") + score, std::string("prune.ratio=") + ratio,
-                         std::string("prune.compensate=") + compensate},
-                        {"prune"});
-        std::printf(" %+.2f %%%s", pressed.growth * 100, compensate[1] == 'n' ? " /" : " |");
-        std::fflush(stdout);
-      }
-    }
-    std::printf("\n");
-  }
+  const std::string on = "prune.compensate=on", off = "prune.compensate=off";
+  bench.print({.title = "Numerical Pruning: neurons gone, nothing quantized",
+               .corner = "score, values",
+               .rows = {{"newton, made good", {"prune.score=newton", on}},
+                        {"newton, as they are", {"prune.score=newton", off}},
+                        {"lorap, made good", {"prune.score=lorap", on}},
+                        {"lorap, as they are", {"prune.score=lorap", off}},
+                        {"frequency, made good", {"prune.score=frequency", on}},
+                        {"frequency, as they are", {"prune.score=frequency", off}}},
+               .columns = {{"0.1 gone", {"prune.ratio=0.1"}}, {"0.2 gone", {"prune.ratio=0.2"}}},
+               .only = {"prune"}});
 }
 
 }  // namespace skein::ablations

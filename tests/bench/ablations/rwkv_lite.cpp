@@ -5,20 +5,15 @@
 namespace skein::ablations {
 
 void rwkv_lite(const Bench& bench) {
-  std::printf("RWKV-Lite: r, k, v by factors, without training; perplexity (bytes)\n");
-  std::printf("| rank | svd | awsvd | whitened |\n");
-  for (const char* factor : {"8", "4", "3"}) {
-    std::printf("| width / %s |", factor);
-    for (const char* method : {"svd", "awsvd", "whitened"}) {
-      const Pressed pressed = bench.press(
-          {std::string("lowrank.method=") + method, std::string("lowrank.factor=") + factor},
-          {"lowrank"});
-      std::printf(" %+.2f %% (%.2f MB) |", pressed.growth * 100,
-                  static_cast<double>(pressed.bytes) / 1e6);
-      std::fflush(stdout);
-    }
-    std::printf("\n");
-  }
+  bench.print({.title = "RWKV-Lite: r, k, v by factors, without training",
+               .corner = "rank",
+               .rows = {{"width / 8", {"lowrank.factor=8"}},
+                        {"width / 4", {"lowrank.factor=4"}},
+                        {"width / 3", {"lowrank.factor=3"}}},
+               .columns = {{"svd", {"lowrank.method=svd"}},
+                           {"awsvd", {"lowrank.method=awsvd"}},
+                           {"whitened", {"lowrank.method=whitened"}}},
+               .only = {"lowrank"}});
 }
 
 }  // namespace skein::ablations

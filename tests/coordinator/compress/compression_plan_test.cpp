@@ -40,8 +40,15 @@ TEST(CompressionPlan, PresetsAreBudgetsOfLossAndBits) {
   request.preset = "balanced";
   const CompressionPlan balanced = made(request);
   EXPECT_NEAR(std::expm1(*balanced.most_loss), 0.004, 1e-12);
-  EXPECT_EQ(balanced.bits_per_weight, 4.6);
+  EXPECT_EQ(balanced.resident_bits, 4.6);
+  EXPECT_EQ(balanced.counted(), Counted::kResident);
+  EXPECT_EQ(balanced.entropy->bits, 3.6);
+  EXPECT_TRUE(balanced.codes_pages);
   EXPECT_TRUE(balanced.has_feedback());
+  request.only = {"quantize"};
+  EXPECT_EQ(made(request).bits_per_weight, 4.6);
+  EXPECT_FALSE(made(request).entropy);
+  request.only = {};
   request.preset = "near-lossless";
   const CompressionPlan near = made(request);
   EXPECT_NEAR(std::expm1(*near.most_loss), 0.0005, 1e-12);

@@ -81,7 +81,7 @@ TEST(Factorization, EachMethodIsTheBestByItsOwnMeasure) {
 }
 
 TEST(LowRankPlan, RanksFollowThePapers) {
-  LowRankPlan plan;
+  LowRankPlan plan{.factor = 8};
   EXPECT_EQ(plan.rank_of('k', 256), 32U);
   plan.ratio = 0.2;  // LoRAP's own example: 4096 wide, v and o stay, r and k get 1228
   EXPECT_EQ(plan.rank_of('v', 4096), 0U);

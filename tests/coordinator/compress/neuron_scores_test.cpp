@@ -107,7 +107,10 @@ TEST(NeuronScores, LorapTakesTheWeakButForTheWeakestHundredth) {
   }
   planted.scale(planted.key, 0, 0.001F);  // the very weakest: 1 of 128 is the lowest 1 %
   planted.scale(planted.value, 0, 0.001F);
-  EXPECT_EQ(gone_by(planted, {.score = PrunePlan::Score::kLorap, .ratio = 0.25}), thirty_two());
+  PrunePlan plan{.score = PrunePlan::Score::kLorap, .ratio = 0.25};
+  EXPECT_EQ(gone_by(planted, plan), thirty_two());
+  plan.least = 0;
+  EXPECT_EQ(std::ranges::count(gone_by(planted, plan), 0U), 1);
 }
 
 TEST(NeuronScores, ARareNeuronOfLargeContributionsStays) {
