@@ -180,14 +180,8 @@ Result<void> Pressing::report_embedding() {
   KeepingEncoder encoder(now_.checkpoint, {{"emb.weight", embedding_format()}});
   TRY(const auto folded, convert(now_.checkpoint, {.encoder = &encoder, .hash_pages = false}));
   TechniqueReport told{.name = "embedding"};
-  for (const CheckpointTensor& tensor : input_.checkpoint.tensors) {
-    TRY(const TensorEntry form, stored_form(tensor));
-    told.bytes_before += stored_bytes(form.format, form.layout, form.rows, form.cols);
-  }
-  for (const TensorEntry& tensor : folded->manifest().tensors) {
-    if (is_derived(tensor.name)) continue;
-    told.bytes_after += stored_bytes(tensor.format, tensor.layout, tensor.rows, tensor.cols);
-  }
+  TRY(told.bytes_before, bytes_as_kept(input_.checkpoint));
+  told.bytes_after = bytes_without_derived(*folded);
   if (before_) {
     told.perplexity_before = before_;
     TRY(const auto model, Model::open(*folded));

@@ -45,6 +45,24 @@ Result<Checkpoint> with_normed_embedding(const Checkpoint& checkpoint) {
   return folded;
 }
 
+Result<std::uint64_t> bytes_as_kept(const Checkpoint& checkpoint) {
+  std::uint64_t bytes = 0;
+  for (const CheckpointTensor& tensor : checkpoint.tensors) {
+    TRY(const TensorEntry form, stored_form(tensor));
+    bytes += stored_bytes(form.format, form.layout, form.rows, form.cols);
+  }
+  return bytes;
+}
+
+std::uint64_t bytes_without_derived(const PageSource& pages) {
+  std::uint64_t bytes = 0;
+  for (const TensorEntry& tensor : pages.manifest().tensors) {
+    if (is_derived(tensor.name)) continue;
+    bytes += stored_bytes(tensor.format, tensor.layout, tensor.rows, tensor.cols);
+  }
+  return bytes;
+}
+
 KeepingEncoder::KeepingEncoder(const Checkpoint& checkpoint,
                                std::map<std::string, Format, std::less<>> formats)
     : formats_(std::move(formats)) {

@@ -13,6 +13,10 @@ namespace skein {
 // kNormedEmbedding stands in its place. One that is folded already comes back as it is.
 Result<Checkpoint> with_normed_embedding(const Checkpoint& checkpoint);
 
+// Of all tensors, as an artifact that keeps every bit stores them; and of one that is made.
+Result<std::uint64_t> bytes_as_kept(const Checkpoint& checkpoint);
+std::uint64_t bytes_without_derived(const PageSource& pages);
+
 // Rounds to the nearest what is named, and keeps the rest.
 class KeepingEncoder final : public MatrixEncoder {
  public:
