@@ -221,6 +221,7 @@ Result<void> NeuronCache::begin(Half& half) {
     counters_.bytes_read += read.out.size();
     counters_.value_bytes += read.out.size();
   }
+  counters_.row_reads += planned_.size();
   const auto submitted = reads_->submit(planned_);
   if (submitted) half.reading = static_cast<std::uint32_t>(planned_.size());
   return submitted;
