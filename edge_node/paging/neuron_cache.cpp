@@ -11,7 +11,8 @@ namespace skein::paging {
 
 namespace {
 
-constexpr std::uint32_t kTried = 8;  // places looked at for a row
+constexpr std::uint32_t kManyMissing = 8;  // one row of so many: reads are long anyway
+constexpr std::uint32_t kTried = 8;        // places looked at for a row
 constexpr std::uint32_t kPassesAnAge = 32;
 constexpr std::uint32_t kRowsATask = 32;
 
@@ -105,6 +106,11 @@ void NeuronCache::read_ahead(std::uint64_t bytes, std::unique_ptr<BlockReads> re
   }
 }
 
+std::uint64_t NeuronCache::gap_for(std::size_t wanted, const RowTable& table) const {
+  if (wanted * kManyMissing <= table.rows) return gap_;
+  return std::max(gap_, std::min(3 * gap_, ReadCost::kMostGap));
+}
+
 // Reads what is likely and not in memory of the table of that index.
 void NeuronCache::guess(std::uint32_t index, const PagedTensors::LayerInput* input) {
   const RowTable& table = tables_[index];
@@ -117,7 +123,7 @@ void NeuronCache::guess(std::uint32_t index, const PagedTensors::LayerInput* inp
     if (table.places[row] != kNowhere || !guess_->is_likely(row)) continue;
     if (!ahead_->has(index, row)) guesses_.push_back(row);
   }
-  ahead_->begin(table, index, guesses_, gap_);
+  ahead_->begin(table, index, guesses_, gap_for(guesses_.size(), table));
   pass_.guesses += counters_.rows_guessed - before;
   pass_.guessing += clock_.now() - began;
 }
@@ -188,7 +194,8 @@ Result<void> NeuronCache::want(std::uint32_t tensor, std::span<const std::uint8_
 void NeuronCache::plan_reads(Half& half) {
   const RowTable& table = tables_[current_];
   planned_.clear();
-  RowReads plan(table, reads_->alignment(), gap_, half.memory, planned_);
+  const std::uint64_t gap = gap_for(arrivals_.size(), table);
+  RowReads plan(table, reads_->alignment(), gap, half.memory, planned_);
   half.first_arrival = half.last_arrival = begun_arrival_;
   half.first_neuron = half.last_neuron = begun_neuron_;
   while (half.last_neuron < table.rows) {
@@ -221,6 +228,7 @@ Result<void> NeuronCache::begin(Half& half) {
     counters_.bytes_read += read.out.size();
     counters_.value_bytes += read.out.size();
   }
+  counters_.row_reads += planned_.size();
   const auto submitted = reads_->submit(planned_);
   if (submitted) half.reading = static_cast<std::uint32_t>(planned_.size());
   return submitted;

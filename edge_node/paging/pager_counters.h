@@ -18,6 +18,7 @@ struct PagerCounters {
   std::uint64_t value_bytes = 0;   // of those, for rows
   std::uint64_t row_hits = 0;      // of the hits, rows
   std::uint64_t row_misses = 0;    // of the misses, rows
+  std::uint64_t row_reads = 0;     // reads that rows came by, each of one or more
   std::uint64_t rows_guessed = 0;  // rows read before they were known to be wanted
   std::uint64_t guesses_used = 0;  // of those, wanted
   std::uint64_t came_along = 0;    // wanted rows that lay between guessed ones of one read

@@ -74,6 +74,7 @@ void RowsAhead::begin(const RowTable& table, std::uint32_t index,
   slot.used += plan.used();
   slot.reading += static_cast<std::uint32_t>(planned_.size());
   counters_.rows_guessed += begun;
+  counters_.row_reads += planned_.size();
   counters_.bytes_read += plan.used();
   counters_.value_bytes += plan.used();
 }

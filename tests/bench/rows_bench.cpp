@@ -60,13 +60,14 @@ void print(const PagerCounters& from, const PagerCounters& to, std::size_t token
   std::printf(
       "a token: %.1f rows kept, %.1f ahead, %.1f along, %.1f missed; %.1f guessed\n"
       "recall %.3f of rows not kept, precision %.3f (%.3f with those along)\n"
-      "read %.3f of the value matrices a token, gap %llu, %.1f tokens/s, stalled %.3f\n",
+      "read %.3f of the value matrices a token in %.1f reads, gap %llu, %.1f tokens/s, stalled "
+      "%.3f\n",
       each(held), each(used), each(along), each(missed), each(guessed),
       share(used + along, used + along + missed), share(used, guessed),
       share(used + along, guessed + along),
       share(to.value_bytes - from.value_bytes, tokens) / static_cast<double>(plan.value_bytes),
-      static_cast<unsigned long long>(to.read_gap), static_cast<double>(tokens) / seconds,
-      stalled / seconds);
+      each(to.row_reads - from.row_reads), static_cast<unsigned long long>(to.read_gap),
+      static_cast<double>(tokens) / seconds, stalled / seconds);
 }
 
 Result<void> run(Env env, const Arguments& arguments) {

@@ -71,6 +71,7 @@ class NeuronCache {
   std::span<const Arrival> arrivals_of(const Half& half) const {
     return std::span(arrivals_).subspan(half.first_arrival, half.last_arrival - half.first_arrival);
   }
+  std::uint64_t gap_for(std::size_t wanted, const RowTable& table) const;
   void sort_out(const RowTable& table, std::span<const std::uint8_t> wanted);
   void guess(std::uint32_t index, const PagedTensors::LayerInput* input);
   Result<void> finish_ahead(Parallel& parallel);
