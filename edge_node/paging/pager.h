@@ -45,6 +45,7 @@ class Pager final : public PageSource, public PagedTensors {
     std::vector<std::uint32_t> sizes;    // of its pages in the file
     bool coded = false;                  // they are
     std::uint32_t alignment = 1;         // of reads
+    ResidencyRequest request() const;    // what it says of a plan's request
   };
   // Errors as open_artifact's.
   static Result<Artifact> look_at(Disk& disk, const std::string& path);
