@@ -20,9 +20,10 @@ struct Shown {
   std::string text;  // standard output and standard error
 };
 
-Shown shown(const std::string& arguments) {
+Shown shown(const std::string& arguments, const std::string& environment = "") {
   const auto here = std::filesystem::read_symlink("/proc/self/exe").parent_path();
-  const std::string line = "'" + (here / "skein").string() + "' " + arguments + " 2>&1 </dev/null";
+  const std::string line =
+      environment + " '" + (here / "skein").string() + "' " + arguments + " 2>&1 </dev/null";
   FILE* pipe = ::popen(line.c_str(), "r");
   Shown result;
   if (pipe == nullptr) return result;
@@ -77,6 +78,19 @@ TEST_P(ProgramUnderABudget, GivesTheSameLogits) {
     const Shown run = shown("logits " + paged_.path() + budget + tokens + made);
     ASSERT_EQ(run.code, 0) << budget << ": " << run.text;
     EXPECT_EQ(bytes_of(made), bytes_of(expected)) << budget;
+  }
+}
+
+TEST_P(ProgramUnderABudget, GivesTheSameLogitsHoweverStorageIsRead) {
+  const std::string tokens = " --tokens 1,2,3,700 -o ";
+  const std::string expected = paged_.path() + ".whole", made = paged_.path() + ".paged";
+  ASSERT_EQ(shown("logits " + paged_.path() + tokens + expected).code, 0);
+  const std::string budget = " --memory-budget " + std::to_string(smallest()) + "M";
+  for (const char* reads : {"", "SKEIN_IO=pread", "SKEIN_IO=pread,buffered"}) {
+    const Shown run = shown("logits " + paged_.path() + budget + tokens + made, reads);
+    ASSERT_EQ(run.code, 0) << reads << ": " << run.text;
+    EXPECT_EQ(bytes_of(made), bytes_of(expected)) << reads;
+    std::filesystem::remove(made);
   }
 }
 
