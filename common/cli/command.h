@@ -43,11 +43,11 @@ inline void add_threads_option(CLI::App& command, Command& chosen) {
 inline void add_storage_options(CLI::App& command, Command& chosen) {
   command
       .add_option("--storage-mbps", chosen.storage_mbps,
-                  "read storage no faster than so many million bytes a second")
+                  "read weights from storage no faster than so many million bytes a second")
       ->check(CLI::Range(kLeastStorageMbps, kMostStorageMbps));
   command
       .add_option("--storage-latency-us", chosen.storage_latency_us,
-                  "a read takes so many microseconds before its first byte")
+                  "each such read takes so many microseconds before its first byte")
       ->check(CLI::Range(0U, kMostStorageLatencyUs));
 }
 

@@ -32,6 +32,10 @@ Result<Pager::Artifact> Pager::look_at(Disk& disk, const std::string& path) {
   return found;
 }
 
+ResidencyRequest Pager::Artifact::request() const {
+  return {.alignment = alignment, .coded = coded, .stored = sizes};
+}
+
 Pager::Pager(Clock& clock, ResidencyPlan plan) : clock_(clock), plan_(std::move(plan)) {}
 Pager::~Pager() = default;
 
@@ -43,6 +47,7 @@ Result<std::unique_ptr<Pager>> Pager::open(Disk& disk, Clock& clock, Parallel& p
                                            Artifact artifact, ResidencyPlan plan,
                                            const TagKey& key) {
   CHECK(plan.tensors.size() == artifact.manifest.tensors.size());
+  CHECK(plan.reads_coded == artifact.coded);
   std::unique_ptr<Pager> pager(new Pager(clock, std::move(plan)));
   pager->pages_ = std::make_unique<StoredPages>(StoredPages{
       std::move(artifact.manifest), std::move(artifact.offsets), std::move(artifact.sizes),

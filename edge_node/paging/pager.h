@@ -46,6 +46,7 @@ class Pager final : public PageSource, public PagedTensors {
     bool coded = false;                       // they are
     std::uint32_t alignment = 1;              // of reads
     std::shared_ptr<DamagedPages> damaged{};  // told of pages that are wrong; may be nullptr
+    ResidencyRequest request() const;         // what it says of a plan's request
   };
   // Errors as open_artifact's.
   static Result<Artifact> look_at(Disk& disk, const std::string& path);

@@ -11,7 +11,7 @@ struct MeasuredPaging {
 };
 
 // Reads some pages of the artifact, and decodes them (of a plain file: codes them before), on this
-// thread: a few milliseconds, more where storage is slow; for Compute. What it takes of memory is
+// thread: some 40 milliseconds, more where storage is slow; for Compute. What it takes of memory is
 // given back. Errors as BlockReads'; a damaged page is not looked for.
 Result<MeasuredPaging> measure_paging(Disk& disk, Clock& clock, const Pager::Artifact& artifact);
 

@@ -425,6 +425,7 @@ void Planner::keep_rows(std::uint64_t left) {
 
 void Planner::finish() {
   plan_.most_rows = account_.most_rows();
+  plan_.reads_coded = request_.coded;
   plan_.paged_bytes = plan_.streamed_per_token + plan_.value_bytes;
   plan_.shares = account_.fixed_shares();
   plan_.left_behind = account_.left_behind();

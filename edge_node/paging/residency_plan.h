@@ -73,6 +73,7 @@ struct ResidencyPlan {
   std::uint32_t kept_rows = 0;      // places for rows
   std::uint32_t kept_row_bytes = 0;
   std::uint32_t most_rows = 0;       // of a pass
+  bool reads_coded = false;          // pages are, in the file
   std::uint32_t coders = 0;          // threads that decode
   std::uint32_t decode_buffers = 0;  // what they decode to
   std::uint32_t decode_buffer_bytes = 0;

@@ -19,6 +19,7 @@ struct BenchOptions : ModelOptions {
   std::string format = "q8";
   std::string write;  // the synthetic model's file
   double silent = 0.87;
+  bool mapped = false;  // nothing is measured that takes memory of its own
   std::uint32_t decode = 64, prefill = 512, repeats = 5, sessions = 0;
 };
 
@@ -217,7 +218,8 @@ Task<Result<void>> Bench::measure(Terminal& terminal) {
     if (i == 0) {
       peak_rss_ = peak_memory(env_.pressure);  // before the buffer that only measuring needs
       // It is far larger than a budget may be.
-      if (options_->model.memory_budget == 0) memory = std::make_unique<Bandwidth>();
+      const bool has_room = options_->model.memory_budget == 0 && !options_->mapped;
+      if (has_room) memory = std::make_unique<Bandwidth>();
       continue;
     }
     if (memory == nullptr) peak_rss_ = peak_memory(env_.pressure);
@@ -379,6 +381,11 @@ void add_bench(CLI::App& tool, Command& chosen) {
       tool, chosen, "bench", "how fast a model runs here, and how fast memory is read", options);
   command->get_option("MODEL")->required(false);
   add_memory_budget(command, chosen, options->model);
+  command
+      ->add_flag("--mmap", options->mapped,
+                 "run the file mapped, as without a budget, and measure no bandwidth, which takes "
+                 "memory: what a budget is compared with under the same limit")
+      ->excludes("--memory-budget");
   command->add_option("--synthetic", options->synthetic,
                       "random weights of an official RWKV-7 shape: 0.1B, 0.4B, 1.5B or 2.9B");
   command

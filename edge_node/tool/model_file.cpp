@@ -77,17 +77,14 @@ Result<ModelFile::Planned> ModelFile::plan_paging(Env env, const ModelArguments&
   if (const auto& given = arguments.paging_rates; given.size() == 3) {
     measured.rates = {given[0] * 1e6, given[1] * 1e6, given[2] * 1e6};
   }
-  const ResidencyRequest request = {
-      .budget = arguments.memory_budget,
-      .baseline = baseline,
-      .extra = arguments.extra_bytes + arguments.extra_rows * row,
-      .sessions = arguments.sessions,
-      .alignment = artifact.alignment,
-      .threads = static_cast<std::uint32_t>(env.compute.parallel().threads()),
-      .rates = measured.rates,
-      .coded = artifact.coded,
-      .stored = artifact.sizes,
-      .coded_share = measured.coded_share};
+  ResidencyRequest request = artifact.request();
+  request.budget = arguments.memory_budget;
+  request.baseline = baseline;
+  request.extra = arguments.extra_bytes + arguments.extra_rows * row;
+  request.sessions = arguments.sessions;
+  request.threads = static_cast<std::uint32_t>(env.compute.parallel().threads());
+  request.rates = measured.rates;
+  request.coded_share = measured.coded_share;
   TRY(ResidencyPlan plan, plan_residency(artifact.manifest, request));
   return Planned{std::move(artifact), std::move(plan), measured};
 }

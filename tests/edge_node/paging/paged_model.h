@@ -81,10 +81,8 @@ class PagedModel {
   // and nothing is paged.
   ResidencyPlan plan(double share, double coded = 0,
                      std::uint64_t most_coded = std::uint64_t{1} << 26) const {
-    const ResidencyRequest request{.budget = std::uint64_t{1} << 34,
-                                   .alignment = artifact_.alignment,
-                                   .coded = artifact_.coded,
-                                   .stored = artifact_.sizes};
+    ResidencyRequest request = artifact_.request();
+    request.budget = std::uint64_t{1} << 34;
     ResidencyPlan plan = *plan_residency(manifest(), request);
     if (share >= 1) return plan;
     if (artifact_.coded || coded > 0) {

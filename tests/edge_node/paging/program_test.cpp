@@ -2,6 +2,7 @@
 // promised, and a sentence when it cannot be kept.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 
@@ -19,9 +20,10 @@ struct Shown {
   std::string text;  // standard output and standard error
 };
 
-Shown shown(const std::string& arguments) {
+Shown shown(const std::string& arguments, const std::string& environment = "") {
   const auto here = std::filesystem::read_symlink("/proc/self/exe").parent_path();
-  const std::string line = "'" + (here / "skein").string() + "' " + arguments + " 2>&1 </dev/null";
+  const std::string line =
+      environment + " '" + (here / "skein").string() + "' " + arguments + " 2>&1 </dev/null";
   FILE* pipe = ::popen(line.c_str(), "r");
   Shown result;
   if (pipe == nullptr) return result;
@@ -79,6 +81,19 @@ TEST_P(ProgramUnderABudget, GivesTheSameLogits) {
   }
 }
 
+TEST_P(ProgramUnderABudget, GivesTheSameLogitsHoweverStorageIsRead) {
+  const std::string tokens = " --tokens 1,2,3,700 -o ";
+  const std::string expected = paged_.path() + ".whole", made = paged_.path() + ".paged";
+  ASSERT_EQ(shown("logits " + paged_.path() + tokens + expected).code, 0);
+  const std::string budget = " --memory-budget " + std::to_string(smallest()) + "M";
+  for (const char* reads : {"", "SKEIN_IO=pread", "SKEIN_IO=pread,buffered"}) {
+    const Shown run = shown("logits " + paged_.path() + budget + tokens + made, reads);
+    ASSERT_EQ(run.code, 0) << reads << ": " << run.text;
+    EXPECT_EQ(bytes_of(made), bytes_of(expected)) << reads;
+    std::filesystem::remove(made);
+  }
+}
+
 TEST_P(ProgramUnderABudget, NeverTakesMore) {
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
   GTEST_SKIP() << "a sanitizer's own memory counts as the program's";
@@ -106,6 +121,40 @@ TEST_P(ProgramUnderABudget, ShowsItsPlan) {
        {"process as it is", "stream buffers", "streamed", coded ? "decoding" : "kept rows"}) {
     EXPECT_NE(plan.text.find(words), std::string::npos) << plan.text;
   }
+}
+
+TEST_P(ProgramUnderABudget, ReadsNoFasterThanStorageIsSaidToBe) {
+  const std::string budget = std::to_string(smallest()) + "M";
+  const Shown run = shown("bench " + paged_.path() + " --memory-budget " + budget +
+                          " --storage-mbps 40 --decode 6 --prefill 0 --repeat 1 --json");
+  ASSERT_EQ(run.code, 0) << run.text;
+  const auto tokens = static_cast<double>(number_after(run.text, "\"decode_tokens_per_s\":"));
+  const auto bytes = static_cast<double>(number_after(run.text, "\"bytes_read_per_token\":"));
+  EXPECT_GT(bytes, 0);
+  EXPECT_LT(tokens * bytes, 1.3 * 40e6) << run.text;  // what is in buffers comes at once
+}
+
+TEST_P(ProgramUnderABudget, SaysWhatIsWrongWithAStorageSpeed) {
+  for (const char* wrong : {"--storage-mbps 0", "--storage-mbps fast", "--storage-latency-us -1",
+                            "--paging-rates 300,800", "--paging-rates 300,0,1"}) {
+    const Shown run = shown("eval " + paged_.path() + " --memory-budget 100M --text x " + wrong);
+    EXPECT_EQ(run.code, 2) << wrong << ": " << run.text;
+    EXPECT_TRUE(run.text.starts_with("skein: ")) << run.text;
+    EXPECT_EQ(std::ranges::count(run.text, '\n'), 1) << run.text;
+  }
+}
+
+// Pages of a plain file would be coded at opening, but of such weights (q8, to the nearest) they
+// hardly become smaller.
+TEST_P(ProgramUnderABudget, KeepsPagesCodedWhereThatIsSaidToPay) {
+  const bool pays = GetParam() == PageCoding::kCoded;
+  const std::string budget = " --memory-budget " + std::to_string(smallest() + 6) + "M";
+  const std::string plan = "inspect " + paged_.path() + " --plan" + budget;
+  const Shown slow = shown(plan + " --paging-rates 10,800,20000");
+  EXPECT_EQ(slow.code, 0) << slow.text;
+  EXPECT_EQ(number_after(slow.text, "pages kept coded") > 0, pays) << slow.text;
+  const Shown fast = shown(plan + " --paging-rates 100000,800,20000");
+  EXPECT_EQ(fast.text.find("pages kept coded"), std::string::npos) << fast.text;
 }
 
 TEST_P(ProgramUnderABudget, NamesABadPage) {
