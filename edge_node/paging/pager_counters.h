@@ -29,13 +29,14 @@ struct PagerCounters {
   Duration missed{};               // of that, for rows that were not
 
   PagerCounters& operator+=(const PagerCounters& more) {
-    static_assert(sizeof(PagerCounters) == 14 * sizeof(std::uint64_t), "add what is new below");
+    static_assert(sizeof(PagerCounters) == 15 * sizeof(std::uint64_t), "add what is new below");
     hits += more.hits;
     misses += more.misses;
     bytes_read += more.bytes_read;
     value_bytes += more.value_bytes;
     row_hits += more.row_hits;
     row_misses += more.row_misses;
+    row_reads += more.row_reads;
     rows_guessed += more.rows_guessed;
     guesses_used += more.guesses_used;
     came_along += more.came_along;
