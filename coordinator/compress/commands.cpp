@@ -320,13 +320,14 @@ constexpr const char* kTechniquesHelp =
                 embedding.format=q8, q6, q5, q4, bf16, f16 or f32
   prune         neurons of the channel mix removed for good
                 prune.ratio=0.05; prune.score=newton, lorap or frequency
-                prune.compensate=on or off; prune.guard=0.1
+                prune.compensate=on or off; prune.guard=0.1; prune.least=0.01 (lorap)
   lowrank       matrices of time mixing told by two thin ones
                 lowrank.method=whitened, awsvd or svd; lowrank.targets=r,k,v,g,o
-                lowrank.factor=8 (rank = width / factor) or lowrank.ratio=SHARE that goes
+                lowrank.factor=4 (rank = width / factor) or lowrank.ratio=SHARE that goes
                 lowrank.compensate=RANK: factors of what rounding missed
   quantize      quantize.format=q8, q6, q5 or q4; quantize.method=nearest or gptq
                 quantize.damping=0.01; sensitivity.ids=4096 (of a budget)
+                quantize.scales=0.5: input channels by their rms to that power
   head          what spares reading all of the head, on the finished model
                 head.method=screen: a sketch of its rows, then exact logits of those that can
                 be largest; greedy and top-k choices keep every bit, other sampling reads all
@@ -347,9 +348,9 @@ void add_compress(CLI::App& tool, Command& chosen) {
   CLI::App* command = add_maker(tool, chosen, "compress", "a model to a smaller artifact", options);
   command->add_option("--preset", request.preset,
                       "near-lossless (perplexity +0.05 %, at most 6.6 bits), balanced (+0.4 %, "
-                      "4.6 bits) or small (+3 %, pruned, and a budget of memory to generate in); "
-                      "none: "
-                      "every matrix q8, to the nearest");
+                      "4.6 bits in memory, 3.6 on disk where that will do) or small (+3 %, pruned, "
+                      "and a budget of memory to generate in); none: every matrix q8, to the "
+                      "nearest");
   command->add_option("--bits-per-weight", request.bits_per_weight,
                       "the least loss in so many bits; all tensors count");
   command->add_option("--memory-budget", options->memory_budget,
