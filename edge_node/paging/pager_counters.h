@@ -29,22 +29,32 @@ struct PagerCounters {
   Duration missed{};               // of that, for rows that were not
 
   PagerCounters& operator+=(const PagerCounters& more) {
+    return with(more, [](auto& sum, const auto& one) { sum += one; });
+  }
+  // What came since.
+  PagerCounters operator-(const PagerCounters& before) const {
+    return PagerCounters(*this).with(before, [](auto& all, const auto& one) { all -= one; });
+  }
+
+ private:
+  template <class Change>
+  PagerCounters& with(const PagerCounters& other, Change change) {
     static_assert(sizeof(PagerCounters) == 15 * sizeof(std::uint64_t), "add what is new below");
-    hits += more.hits;
-    misses += more.misses;
-    bytes_read += more.bytes_read;
-    value_bytes += more.value_bytes;
-    row_hits += more.row_hits;
-    row_misses += more.row_misses;
-    row_reads += more.row_reads;
-    rows_guessed += more.rows_guessed;
-    guesses_used += more.guesses_used;
-    came_along += more.came_along;
-    read_gap = more.read_gap;  // the latest
-    restarts += more.restarts;
-    stalled += more.stalled;
-    late += more.late;
-    missed += more.missed;
+    change(hits, other.hits);
+    change(misses, other.misses);
+    change(bytes_read, other.bytes_read);
+    change(value_bytes, other.value_bytes);
+    change(row_hits, other.row_hits);
+    change(row_misses, other.row_misses);
+    change(row_reads, other.row_reads);
+    change(rows_guessed, other.rows_guessed);
+    change(guesses_used, other.guesses_used);
+    change(came_along, other.came_along);
+    change(restarts, other.restarts);
+    change(stalled, other.stalled);
+    change(late, other.late);
+    change(missed, other.missed);
+    read_gap = std::max(read_gap, other.read_gap);
     return *this;
   }
 };

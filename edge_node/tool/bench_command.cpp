@@ -160,19 +160,7 @@ Result<void> Bench::run_sessions(std::uint32_t tokens) {
 }
 
 void Bench::count_paging(const PagerCounters& before, double seconds) {
-  const PagerCounters now = paged();
-  paging_.hits += now.hits - before.hits;
-  paging_.misses += now.misses - before.misses;
-  paging_.bytes_read += now.bytes_read - before.bytes_read;
-  paging_.value_bytes += now.value_bytes - before.value_bytes;
-  paging_.row_hits += now.row_hits - before.row_hits;
-  paging_.row_misses += now.row_misses - before.row_misses;
-  paging_.rows_guessed += now.rows_guessed - before.rows_guessed;
-  paging_.guesses_used += now.guesses_used - before.guesses_used;
-  paging_.came_along += now.came_along - before.came_along;
-  paging_.stalled += now.stalled - before.stalled;
-  paging_.late += now.late - before.late;
-  paging_.missed += now.missed - before.missed;
+  paging_ += paged() - before;
   paged_tokens_ += options_->decode;
   paged_s_ += seconds;
 }

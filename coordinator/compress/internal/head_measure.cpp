@@ -55,16 +55,7 @@ double divergence(std::span<const float> from, std::span<const float> to) {
 
 }  // namespace
 
-RowMatrix head_rows(const Model& model) {
-  const MatrixView view = model.weights().head.view();
-  RowMatrix rows(view.rows, view.cols);
-  for (const RowBlock& block : view.blocks) {
-    const std::uint64_t bytes = stored_bytes(view.format, view.layout, block.rows, view.cols);
-    decode(view.format, view.layout, block.rows, view.cols, {block.data, bytes},
-           {rows.row(block.first_row).data(), std::size_t{block.rows} * view.cols});
-  }
-  return rows;
-}
+RowMatrix head_rows(const Model& model) { return floats_of(model.weights().head.view()); }
 
 Result<void> HeadRun::over(const Model& model, Parallel& parallel, const CalibrationText& text) {
   Runner runner(model, parallel);

@@ -88,4 +88,14 @@ const LayerActivity& ActivityPass::run_layer() {
   return activity_;
 }
 
+RowMatrix floats_of(const MatrixView& view) {
+  RowMatrix rows(view.rows, view.cols);
+  for (const RowBlock& block : view.blocks) {
+    const std::uint64_t bytes = stored_bytes(view.format, view.layout, block.rows, view.cols);
+    decode(view.format, view.layout, block.rows, view.cols, {block.data, bytes},
+           {rows.row(block.first_row).data(), std::size_t{block.rows} * view.cols});
+  }
+  return rows;
+}
+
 }  // namespace skein

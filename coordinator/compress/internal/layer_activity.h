@@ -49,4 +49,7 @@ class ActivityPass {
   std::uint32_t next_ = 0;
 };
 
+// A matrix of a model as floats, (rows, cols), as it is multiplied.
+RowMatrix floats_of(const MatrixView& view);
+
 }  // namespace skein

@@ -279,14 +279,7 @@ double truncated(const Model& model, const LayerActivity& activity, const RowMat
 }  // namespace
 
 RowMatrix key_of(const Model& model, std::uint32_t layer) {
-  const MatrixView view = model.weights().layers[layer].ffn.key.view();
-  RowMatrix key(view.rows, view.cols);
-  for (const RowBlock& block : view.blocks) {
-    const std::uint64_t bytes = stored_bytes(view.format, view.layout, block.rows, view.cols);
-    decode(view.format, view.layout, block.rows, view.cols, {block.data, bytes},
-           {key.row(block.first_row).data(), std::size_t{block.rows} * view.cols});
-  }
-  return key;
+  return floats_of(model.weights().layers[layer].ffn.key.view());
 }
 
 Result<SparsityReport> measure_sparsity(PageSource& pages, const CalibrationText& text,
