@@ -12,14 +12,20 @@ using namespace internal;
 
 namespace {
 
+bool is_read_by_rows(const std::vector<PageSegment>& parts) {
+  return std::ranges::any_of(
+      parts, [](const auto& part) { return part.layout == Layout::kRows && part.rows > 1; });
+}
+
 // The pages of one file, one after another.
 class PageWriter {
  public:
   PageWriter(NewFile& file, PageSource& source, const Digest& digest, std::uint64_t at)
       : file_(file), source_(source), digest_(digest), at_(at) {}
 
-  // Appends every page, coded where there is a coder; the sizes that they have in the file.
-  Task<Result<std::vector<std::uint32_t>>> append_all(PageCoder* coder) {
+  // Appends every page; the sizes that they have in the file.
+  Task<Result<std::vector<std::uint32_t>>> append_all(PageCoding coding) {
+    PageCoder coder;
     const std::vector<PageEntry>& pages = source_.manifest().pages;
     const auto parts = parts_of_pages(source_.manifest());
     std::vector<std::uint32_t> sizes;
@@ -30,7 +36,10 @@ class PageWriter {
       if (sha256(bytes) != pages[i].digest) {
         co_return damaged_page(i, digest_, "the artifact to be written");
       }
-      if (coder != nullptr) bytes = coder->code(bytes, parts[i]);
+      if (coding != PageCoding::kPlain) {
+        const bool rows = coding == PageCoding::kCodedButRows && is_read_by_rows(parts[i]);
+        bytes = rows ? stored_page(bytes) : coder.code(bytes, parts[i]);
+      }
       CO_TRY_VOID(co_await append(bytes));
       sizes.push_back(static_cast<std::uint32_t>(bytes.size()));
     }
@@ -55,7 +64,7 @@ class PageWriter {
 // Header, manifest, and the sizes of coded pages.
 Buffer front_of(const SignedManifest& manifest, PageCoding coding,
                 const std::vector<std::uint32_t>& sizes) {
-  const bool coded = coding == PageCoding::kCoded;
+  const bool coded = coding != PageCoding::kPlain;
   const std::uint64_t table = coded ? sizes.size() * sizeof(std::uint32_t) : 0;
   const std::uint64_t bytes = kArtifactHeaderBytes + manifest.bytes.size() + table;
   Buffer front = encode_header({.coded = coded,
@@ -75,13 +84,10 @@ Task<Result<void>> append_all(NewFile& file, PageSource& source, const SignedMan
   CO_TRY_VOID(co_await file.append(front));
   const Digest digest = manifest.digest();
   PageWriter writer(file, source, digest, front.size());
-  if (coding == PageCoding::kCoded) {
-    PageCoder coder;
-    CO_TRY(const auto sizes, co_await writer.append_all(&coder));
+  CO_TRY(const auto sizes, co_await writer.append_all(coding));
+  if (coding != PageCoding::kPlain) {
     const Buffer known = front_of(manifest, coding, sizes);
     CO_TRY_VOID(co_await file.overwrite(0, known));
-  } else {
-    CO_TRY_VOID(co_await writer.append_all(nullptr));
   }
   co_return co_await file.commit();
 }

@@ -15,9 +15,9 @@
 
 namespace skein {
 
-// How pages stand in the file: as they are used, or coded (common/coding). The artifact is the
-// same.
-enum class PageCoding : unsigned char { kPlain, kCoded };
+// How pages stand in the file: as they are used, or coded (common/coding); or coded except matrices
+// of which a pager reads rows, the neuron-major ones and the embedding. The artifact is the same.
+enum class PageCoding : unsigned char { kPlain, kCoded, kCodedButRows };
 
 // Writes a temporary beside `path`, syncs it, renames it: after a crash there is the old file or
 // the new one. Every page is compared with its hash before it is written. The manifest's digest.
@@ -61,6 +61,7 @@ class ArtifactFile final : public PageSource {
   // Every page, and the padding between them. The first thing that is wrong.
   Result<void> verify_all();
 
+  // kCoded for one whose rows are not, too.
   PageCoding coding() const { return coding_; }
   // Bytes that a page takes in the file.
   std::uint32_t stored_size(PageIndex index) const { return sizes_.at(index.value()); }

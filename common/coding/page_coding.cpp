@@ -225,6 +225,12 @@ class PartReader {
 
 }  // namespace
 
+Buffer stored_page(ByteView page) {
+  Buffer out = {static_cast<std::byte>(PageForm::kStored)};
+  append(out, page);
+  return out;
+}
+
 PageCoder::PageCoder() : memory_(std::make_unique<Memory>()) {}
 PageCoder::~PageCoder() = default;
 PageCoder::PageCoder(PageCoder&&) noexcept = default;
@@ -256,10 +262,14 @@ Buffer PageCoder::code(ByteView page, std::span<const PageSegment> parts) {
     writer.elements(part.format, part.offset, done);
   }
   writer.plain(done, page.size());
-  if (out.size() < coded_bound(page.size())) return out;
-  out = {static_cast<std::byte>(PageForm::kStored)};
-  append(out, page);
-  return out;
+  return out.size() < coded_bound(page.size()) ? out : stored_page(page);
+}
+
+Result<void> PageCoder::decode_again(ByteView coded, MutableByteView page) {
+  memory_->quantized.codec.compare_checks(false);
+  const auto decoded = decode(coded, page);
+  memory_->quantized.codec.compare_checks(true);
+  return decoded;
 }
 
 Result<void> PageCoder::decode(ByteView coded, MutableByteView page) {

@@ -223,7 +223,7 @@ Task<Result<Written>> write_made(Env env, const MakeOptions& options, PressResul
          co_await write_artifact(env.disk, options.out, *pressed.artifact, key, coding));
   CO_TRY(const auto file, env.disk.map(options.out));
   written.file_bytes = file->bytes().size();
-  if (coding == PageCoding::kCoded) {
+  if (coding != PageCoding::kPlain) {
     pressed.techniques.push_back(coding_report(pressed, written.file_bytes));
   }
   co_return written;
@@ -249,8 +249,7 @@ Task<Result<void>> make_artifact(Env env, Terminal& terminal,
     co_return Result<void>{};
   }
   CO_TRY(const std::optional<SigningKey> key, co_await read_key(env, options->key));
-  const bool coded = plan && plan->codes_pages;
-  const PageCoding coding = coded ? PageCoding::kCoded : PageCoding::kPlain;
+  const PageCoding coding = plan ? plan->pages : PageCoding::kPlain;
   if (plan && plan->only_pages) {
     Recoding what{.in = options->in, .out = options->out, .coding = coding, .key = key};
     co_return co_await recode_artifact(env, terminal, *options, std::move(what));
@@ -336,7 +335,8 @@ constexpr const char* kTechniquesHelp =
                 (head.mass=0.95; head.least=3; head.most=100; head.epochs=20)
                 head.clusters=200, in whose order the rows stand
   entropy       pages of the file coded, every bit kept; alone: those of an artifact
-                entropy.pages=coded or plain
+                entropy.pages=coded or plain; coded-but-rows leaves the value matrices and the
+                embedding as they are, of which rows are read under a memory budget
                 entropy.bits=3.2: steps for so many bits a weight once coded
                 entropy.lambda=0; entropy.exponent=1
   calibration.ids=16384   how much text is learned from

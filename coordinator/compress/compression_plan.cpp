@@ -26,6 +26,11 @@ tl::unexpected<Error> contradiction(std::string what, std::string where, std::st
   return fail(Errc::kUsage, std::move(what), std::move(where), std::move(remedy));
 }
 
+std::string_view text_of(PageCoding pages) {
+  if (pages == PageCoding::kPlain) return "plain";
+  return pages == PageCoding::kCoded ? "coded" : "coded but rows that a pager reads";
+}
+
 bool is_coded(std::string_view name) {
   const auto preset = std::ranges::find(kPresets, name, &Preset::name);
   return preset != std::end(kPresets) && preset->coded_bits;
@@ -123,7 +128,7 @@ Result<void> check_left_out(const Chosen& chosen, const CompressionRequest& requ
        "making good what rounding missed", "quantize"},
       {settings.sparsity.any(), chosen.sparsity, "a setting of sparsity", "sparsity"},
       {settings.tokens.heads(), chosen.head, "a setting of head", "head"},
-      {settings.coded_pages.value_or(false), chosen.entropy, "coding of pages", "entropy"},
+      {settings.codes_pages(false), chosen.entropy, "coding of pages", "entropy"},
       {settings.entropy_bits.has_value(), chosen.entropy, "a number of bits once coded",
        "entropy"}};
   for (const Asked& each : all) {
@@ -145,7 +150,7 @@ Result<Chosen> choose_techniques(const CompressionRequest& request, const PressS
                   .low_rank = settings.structure.factors(),
                   .sparsity = settings.sparsity.any(),
                   .head = settings.tokens.heads(),
-                  .entropy = settings.coded_pages.value_or(coded)};
+                  .entropy = settings.codes_pages(coded)};
   }
   for (const std::string& technique : request.only) {
     if (std::ranges::find(kTechniques, technique) != std::end(kTechniques)) continue;
@@ -346,7 +351,7 @@ std::vector<std::string> CompressionPlan::structure_techniques() const {
 std::vector<std::string> CompressionPlan::steps() const {
   std::vector<std::string> steps;
   if (only_pages) {
-    return {codes_pages ? "pages: coded, every bit kept" : "pages: plain, every bit kept"};
+    return {"pages: " + std::string(text_of(pages)) + ", every bit kept"};
   }
   if (calibrates() || sparsity.any() || head) {
     steps.push_back("calibrate: " + std::to_string(calibration_ids) + " ids " +
@@ -393,7 +398,9 @@ std::vector<std::string> CompressionPlan::steps() const {
     steps.push_back("measure: perplexity before and after on " +
                     (held_out.empty() ? "ids that calibration did not see" : held_out));
   }
-  if (codes_pages) steps.emplace_back("entropy: pages coded, every bit kept");
+  if (pages != PageCoding::kPlain) {
+    steps.push_back("entropy: pages " + std::string(text_of(pages)) + ", every bit kept");
+  }
   return steps;
 }
 
@@ -419,7 +426,7 @@ Result<CompressionPlan> CompressionPlan::make(const CompressionRequest& request)
   plan.held_out = request.held_out;
   if (chosen.head) plan.head = settings.tokens.head_plan();
   if (chosen.sparsity) plan.sparsity = sparsity_plan(request, settings.sparsity);
-  plan.codes_pages = settings.coded_pages.value_or(chosen.entropy);
+  plan.pages = settings.pages.value_or(chosen.entropy ? PageCoding::kCoded : PageCoding::kPlain);
   plan.only_pages = chosen.entropy && !chosen.changes_weights();
   if (plan.only_pages) {
     TRY_VOID(check_pages_alone(request, settings));

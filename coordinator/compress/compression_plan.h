@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "common/artifact/artifact_file.h"
 #include "common/base/result.h"
 #include "common/predict/neuron_predictor.h"
 #include "coordinator/compress/structure_plan.h"
@@ -84,8 +85,8 @@ struct CompressionPlan {
   SparsityPlan sparsity;
   std::optional<HeadPlan> head;
 
-  bool codes_pages = false;  // the file's pages are entropy-coded
-  bool only_pages = false;   // of an artifact that is there; nothing else happens
+  PageCoding pages = PageCoding::kPlain;  // of the file
+  bool only_pages = false;                // of an artifact that is there; nothing else happens
 
   bool allocates() const { return bits_per_weight || memory_budget || most_loss || entropy; }
   bool has_feedback() const { return quantizes && rounding == Rounding::kErrorFeedback; }

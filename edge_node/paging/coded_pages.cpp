@@ -13,6 +13,7 @@ CodedPages::CodedPages(const StoredPages& pages, Options options)
       memory_(std::size_t{options.buffers} * options.buffer_bytes),
       held_(options.buffers, kNothing),
       needed_(options.buffers),
+      early_(options.buffers),
       tags_(pages.coded ? pages.offsets.size() : 0),
       has_tag_(tags_.size()) {
   for (std::uint32_t i = 0; i < std::max(1U, options.coders); ++i) {
@@ -36,7 +37,9 @@ Result<void> CodedPages::decode(const CodedPage& coded, std::byte* out, Coder& c
     tag = coder.tagger.of(coded.bytes);
     known = has_tag_[coded.page] != 0 && tags_[coded.page] == tag;
   }
-  if (const auto made = coder.coder.decode(coded.bytes, page); !made) {
+  const auto made =
+      known ? coder.coder.decode_again(coded.bytes, page) : coder.coder.decode(coded.bytes, page);
+  if (!made) {
     return pages_.does_not_decode(coded.page, made.error());
   }
   if (known) return {};
@@ -84,23 +87,34 @@ Result<void> CodedPages::code_all(std::span<Coding> pages, Parallel& parallel) {
   return {};
 }
 
-Result<void> CodedPages::bring(std::span<const CodedPage> pages, Parallel& parallel) {
-  CHECK(pages.size() <= held_.size());
-  std::ranges::fill(needed_, std::uint8_t{0});
-  for (const CodedPage& coded : pages) {
-    const auto found = std::ranges::find(held_, coded.page);
-    if (found != held_.end()) needed_[static_cast<std::size_t>(found - held_.begin())] = 1;
-  }
+std::size_t CodedPages::buffer_of(std::uint32_t page) const {
+  return static_cast<std::size_t>(std::ranges::find(held_, page) - held_.begin());
+}
+
+// Buffers of these pages are not given to others.
+void CodedPages::claim(std::span<const CodedPage> pages) {
   work_.clear();
   where_.clear();
+  std::ranges::fill(needed_, std::uint8_t{0});
   for (const CodedPage& coded : pages) {
-    if (std::ranges::find(held_, coded.page) != held_.end()) continue;
-    while (needed_[next_] != 0) next_ = (next_ + 1) % buffers();
-    needed_[next_] = 1;
-    held_[next_] = coded.page;
-    where_.push_back(next_);
-    work_.push_back({coded, buffer(next_).data(), {}});
+    const std::size_t buffer = buffer_of(coded.page);
+    if (buffer < held_.size()) needed_[buffer] = 1;
   }
+}
+
+// One that holds nothing of use, or, if there is none, a page that was decoded ahead.
+void CodedPages::give_buffer(const CodedPage& page) {
+  const auto is_free = [&](std::uint32_t i) { return needed_[i] == 0 && early_[i] == 0; };
+  std::uint32_t tried = 0;
+  for (; tried < buffers() && !is_free(next_); ++tried) next_ = (next_ + 1) % buffers();
+  while (needed_[next_] != 0) next_ = (next_ + 1) % buffers();
+  needed_[next_] = 1;
+  held_[next_] = page.page;
+  where_.push_back(next_);
+  work_.push_back({page, buffer(next_).data(), {}});
+}
+
+Result<void> CodedPages::decode_given(Parallel& parallel) {
   run(work_, parallel);
   Result<void> outcome;
   for (std::size_t i = 0; i < work_.size(); ++i) {
@@ -109,6 +123,32 @@ Result<void> CodedPages::bring(std::span<const CodedPage> pages, Parallel& paral
     if (outcome) outcome = std::move(work_[i].result);
   }
   return outcome;
+}
+
+Result<void> CodedPages::bring(std::span<const CodedPage> pages, Parallel& parallel) {
+  CHECK(pages.size() <= held_.size());
+  claim(pages);
+  for (const CodedPage& coded : pages) {
+    if (buffer_of(coded.page) == held_.size()) give_buffer(coded);
+  }
+  for (std::size_t i = 0; i < held_.size(); ++i) early_[i] &= needed_[i] == 0 ? 1 : 0;
+  return decode_given(parallel);
+}
+
+bool CodedPages::ahead(std::span<const CodedPage> next, Parallel& parallel) {
+  // What is read comes coded, too, and takes buffers.
+  const std::size_t most = pages_.coded ? buffers() / 2 : buffers();
+  next = next.first(std::min(next.size(), most));
+  claim(next);
+  early_ = needed_;
+  for (const CodedPage& coded : next) {
+    if (work_.size() == coders_.size()) break;
+    if (buffer_of(coded.page) == held_.size()) give_buffer(coded);
+  }
+  for (const std::uint32_t given : where_) early_[given] = 1;
+  // What went wrong is told to whoever brings it.
+  (void)decode_given(parallel);
+  return !work_.empty();
 }
 
 }  // namespace skein::paging

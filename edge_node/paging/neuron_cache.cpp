@@ -28,6 +28,7 @@ NeuronCache::NeuronCache(const StoredPages& pages, std::unique_ptr<BlockReads> r
       clock_(clock),
       counters_(counters),
       table_of_(pages.manifest.tensors.size(), kNowhere),
+      meanwhile_(std::move(options.meanwhile)),
       gap_(ReadCost::kUsualGap),
       staging_(options.staging_bytes),
       kept_(std::size_t{options.kept_rows} * options.kept_row_bytes),
@@ -72,7 +73,7 @@ Result<void> NeuronCache::learn_tags(MutableByteView page_buffer, Parallel& para
   for (RowTable& table : tables_) {
     for (const Segment& segment : table.segments) {
       const std::uint32_t bytes = pages_.manifest.pages[segment.page].bytes;
-      const WholeRange range(pages_.offsets[segment.page], bytes, reads_->alignment());
+      const WholeRange range(pages_.data_at(segment.page), bytes, reads_->alignment());
       CHECK(range.size <= page_buffer.size());
       if (auto read = read_now(*reads_, range.first, page_buffer.first(range.size), 0); !read) {
         return tl::unexpected<Error>(pages_.of_page(segment.page, std::move(read.error())));
@@ -278,11 +279,14 @@ void NeuronCache::verify(std::span<Arrival> arrivals, Parallel& parallel) {
       }
     }
   } job{tables_[current_], arrivals, taggers_};
+  const Instant began = clock_.now();
   run_tasks(parallel, tasks_of(arrivals.size()), job);
+  counters_.verifying += clock_.now() - began;
 }
 
 // The rows read ahead are there, whatever became of their reads.
 Result<void> NeuronCache::finish_ahead(Parallel& parallel) {
+  while (ahead_->is_reading() && meanwhile_ && meanwhile_()) ahead_->poll();
   if (ahead_->is_reading()) {
     const Instant began = clock_.now();
     auto waited = ahead_->wait();
@@ -311,14 +315,26 @@ Result<void> NeuronCache::finish_ahead(Parallel& parallel) {
   return {};
 }
 
+// How long there was nothing else to do.
+Result<Duration> NeuronCache::wait_for(const Half& half) {
+  Duration waited{};
+  while (half.reading > 0) {
+    if (meanwhile_ && meanwhile_()) {
+      TRY_VOID(collect(0));
+      continue;
+    }
+    const Instant began = clock_.now();
+    TRY_VOID(collect(half.reading));
+    waited += clock_.now() - began;
+  }
+  return waited;
+}
+
 Result<void> NeuronCache::finish(Half& half, Parallel& parallel) {
   if (!ahead_done_) TRY_VOID(finish_ahead(parallel));
-  if (half.reading > 0) {
-    const Instant began = clock_.now();
-    while (half.reading > 0) TRY_VOID(collect(half.reading));
-    counters_.stalled += clock_.now() - began;
-    pass_.missed += clock_.now() - began;
-  }
+  TRY(const Duration waited, wait_for(half));
+  counters_.stalled += waited;
+  pass_.missed += waited;
   if (!half.result) {
     const std::uint32_t page = tables_[current_].page_of(arrivals_[half.first_arrival].row);
     return tl::unexpected<Error>(pages_.of_page(page, half.result.error()));

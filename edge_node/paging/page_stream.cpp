@@ -12,6 +12,7 @@ PageStream::PageStream(const StoredPages& pages, std::unique_ptr<BlockReads> rea
       clock_(clock),
       counters_(counters),
       cycle_(std::move(options.cycle)),
+      meanwhile_(std::move(options.meanwhile)),
       slot_bytes_(options.slot_bytes),
       memory_(std::size_t{options.slots} * options.slot_bytes),
       slots_(options.slots),
@@ -130,7 +131,9 @@ Result<void> PageStream::verify(std::uint32_t count, Parallel& parallel) {
       slot.result = stream.check(slot, i);
     }
   } job{*this};
+  const Instant began = clock_.now();
   run_tasks(parallel, unchecked_.size(), job);
+  counters_.verifying += clock_.now() - began;
   for (const std::uint32_t i : unchecked_) {
     if (slot(i).result) {
       slot(i).state = State::kVerified;
@@ -161,9 +164,13 @@ Result<void> PageStream::take(std::uint32_t first, std::uint32_t count, Parallel
     std::uint32_t ready = 0;
     for (std::uint32_t i = 0; i < count; ++i) ready += slot(i).state == State::kVerified ? 1U : 0U;
     if (ready == count) return {};
-    const Instant began = clock_.now();
-    TRY_VOID(collect(1));
-    counters_.stalled += clock_.now() - began;
+    if (meanwhile_ && meanwhile_()) {
+      TRY_VOID(collect(0));
+    } else {
+      const Instant began = clock_.now();
+      TRY_VOID(collect(1));
+      counters_.stalled += clock_.now() - began;
+    }
     TRY_VOID(verify(count, parallel));
   }
 }

@@ -180,6 +180,7 @@ Pager::Segments Pager::segments_from(std::uint32_t tensor, std::uint32_t first) 
 
 // Reads, decodes and verifies what is not there; data_of() these until the next call.
 Result<void> Pager::bring(std::uint32_t tensor, Segments segments) {
+  next_coded_ = coded_after_[tensor];
   const TensorEntry& entry = manifest().tensors[tensor];
   const TensorResidence& residence = plan_.tensors[tensor];
   const std::uint32_t streamed = residence.pinned_segments + residence.coded_segments;
@@ -199,10 +200,22 @@ Result<void> Pager::bring(std::uint32_t tensor, Segments segments) {
       bringing_.push_back({page, {at, pages_->sizes[page]}, false});
     }
   }
+  const Instant began = clock_.now();
   auto decoded = coded_->bring(bringing_, *parallel_);
+  counters_.decoding += clock_.now() - began;
   // Read again by whoever asks next.
   if (!decoded && stream_reads_) TRY_VOID(stream_reads_->forget());
   return decoded;
+}
+
+// While storage is waited for: what the pass multiplies with after the tensor it is at.
+bool Pager::decode_ahead() {
+  if (!coded_ || coded_cycle_.empty()) return false;
+  const std::size_t next = next_coded_ % coded_cycle_.size();
+  const Instant began = clock_.now();
+  const bool any = coded_->ahead(std::span(coded_cycle_).subspan(next), *parallel_);
+  counters_.decoding += clock_.now() - began;
+  return any;
 }
 
 const std::byte* Pager::data_of(std::uint32_t tensor, std::uint32_t segment) const {
@@ -230,6 +243,7 @@ Result<std::span<const RowBlock>> Pager::rows_from(std::uint32_t tensor, std::ui
 void Pager::want(std::uint32_t tensor, std::span<const std::uint8_t> wanted) {
   wanted_tensor_ = plan_.tensors[tensor].kind == Residence::kStreamed ? tensor : kNoTensor;
   if (wanted_tensor_ == kNoTensor) {
+    next_coded_ = coded_after_[tensor];
     wanted_ = neurons_->want(tensor, wanted, *parallel_);
   } else {
     std::fill_n(neuron_at_.begin(), wanted.size(), nullptr);

@@ -124,6 +124,7 @@ class Pager final : public PageSource, public PagedTensors {
   Result<void> look_up(std::uint32_t page);
   Segments segments_from(std::uint32_t tensor, std::uint32_t first) const;
   Result<void> bring(std::uint32_t tensor, Segments segments);
+  bool decode_ahead();
   const std::byte* data_of(std::uint32_t tensor, std::uint32_t segment) const;
   Result<Neurons> decoded_neurons_from(std::uint32_t first);
 
@@ -133,7 +134,9 @@ class Pager final : public PageSource, public PagedTensors {
   std::vector<paging::AlignedMemory> held_;        // what stays in memory
   std::vector<const std::byte*> pinned_at_;        // of each page; nullptr: not pinned
   std::vector<ByteView> coded_at_;                 // of each page; empty: not kept coded
-  std::vector<std::uint32_t> stream_;              // the cycle
+  std::vector<paging::CodedPage> coded_cycle_;     // those that are kept coded, in order of use
+  std::vector<std::uint32_t> coded_after_;         // in it, what comes after each tensor
+  std::vector<std::uint32_t> stream_;              // the cycle of those that are read
   std::vector<std::uint32_t> first_entry_;         // in it, of each tensor
   std::vector<Stretch> layers_;                    // of each layer; the head last
   std::vector<std::vector<RowBlock>> key_blocks_;  // of each layer, for a predictor
@@ -146,6 +149,7 @@ class Pager final : public PageSource, public PagedTensors {
   Parallel* parallel_ = nullptr;
   std::vector<RowBlock> blocks_;
   std::vector<paging::CodedPage> bringing_;  // scratch
+  std::uint32_t next_coded_ = 0;             // of coded_cycle_
   Result<void> wanted_;                      // what want() came to
   std::uint32_t wanted_tensor_ = kNoTensor;  // of which decoded_neurons_from() gives rows
   std::vector<const std::byte*> neuron_at_;  // its rows

@@ -27,6 +27,8 @@ struct PagerCounters {
   Duration stalled{};              // waiting for storage
   Duration late{};                 // of that, for rows that were guessed, but not yet there
   Duration missed{};               // of that, for rows that were not
+  Duration verifying{};            // comparing what was read with its tag or hash
+  Duration decoding{};             // coded pages, and comparing those that were read
 
   PagerCounters& operator+=(const PagerCounters& more) {
     return with(more, [](auto& sum, const auto& one) { sum += one; });
@@ -39,7 +41,7 @@ struct PagerCounters {
  private:
   template <class Change>
   PagerCounters& with(const PagerCounters& other, Change change) {
-    static_assert(sizeof(PagerCounters) == 15 * sizeof(std::uint64_t), "add what is new below");
+    static_assert(sizeof(PagerCounters) == 17 * sizeof(std::uint64_t), "add what is new below");
     change(hits, other.hits);
     change(misses, other.misses);
     change(bytes_read, other.bytes_read);
@@ -54,6 +56,8 @@ struct PagerCounters {
     change(stalled, other.stalled);
     change(late, other.late);
     change(missed, other.missed);
+    change(verifying, other.verifying);
+    change(decoding, other.decoding);
     read_gap = std::max(read_gap, other.read_gap);
     return *this;
   }

@@ -27,16 +27,23 @@ std::uint32_t first_streamed(const TensorResidence& residence) {
 
 }  // namespace
 
-// The pages that stream, in order of use, and where each layer's are among them.
+// The pages that stay coded, and those that stream, in order of use; where each layer's are among
+// the latter.
 void Pager::lay_out_stream() {
   const Manifest& manifest = pages_->manifest;
   first_entry_.assign(manifest.tensors.size(), ~0U);
   std::size_t most_blocks = 0;
   std::uint32_t most_rows = 0;
   layers_.resize(manifest.config.layers + 1);
+  coded_after_.resize(manifest.tensors.size());
   for (const std::uint32_t tensor : order_of_use(manifest)) {
-    if (plan_.tensors[tensor].kind != Residence::kStreamed) continue;
     const TensorEntry& entry = manifest.tensors[tensor];
+    for (std::size_t i = 0; i < entry.segments.size(); ++i) {
+      const std::uint32_t page = entry.segments[i].page;
+      if (is_kept_coded(tensor, i)) coded_cycle_.push_back({page, coded_at_[page], true});
+    }
+    coded_after_[tensor] = static_cast<std::uint32_t>(coded_cycle_.size());
+    if (plan_.tensors[tensor].kind != Residence::kStreamed) continue;
     first_entry_[tensor] = static_cast<std::uint32_t>(stream_.size());
     for (std::size_t i = first_streamed(plan_.tensors[tensor]); i < entry.segments.size(); ++i) {
       stream_.push_back(entry.segments[i].page);
@@ -90,10 +97,13 @@ Result<void> Pager::open_stream(Disk& disk, const TagKey& key) {
     TRY(auto reads, disk.open_blocks(pages_->file));
     stream_reads_ = std::make_unique<paging::PageStream>(
         *pages_, std::move(reads), clock_, counters_,
-        paging::PageStream::Options{stream_, plan_.stream_slots, plan_.slot_bytes, key});
+        paging::PageStream::Options{stream_, plan_.stream_slots, plan_.slot_bytes, key,
+                                    [this] { return decode_ahead(); }});
   }
   paging::NeuronCache::Options rows = {
-      {}, plan_.staging_bytes, plan_.kept_rows, plan_.kept_row_bytes, key};
+      {}, plan_.staging_bytes, plan_.kept_rows, plan_.kept_row_bytes, key, [this] {
+        return decode_ahead();
+      }};
   for (const std::uint32_t tensor : order_of_use(manifest())) {
     if (plan_.tensors[tensor].kind == Residence::kRows) rows.tensors.push_back(tensor);
   }

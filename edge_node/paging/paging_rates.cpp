@@ -24,7 +24,10 @@ class Measurement {
       : clock_(clock), artifact_(artifact), memory_(kSampleBytes) {
     for (const std::uint32_t tensor : order_of_use(artifact.manifest)) {
       for (const Segment& segment : artifact.manifest.tensors[tensor].segments) {
-        pages_.push_back(segment.page);
+        const std::uint32_t page = segment.page;
+        const std::uint32_t bytes = artifact.manifest.pages[page].bytes;
+        const bool by_rows = artifact.coded && is_stored_page(artifact.sizes[page], bytes);
+        if (!by_rows) pages_.push_back(page);
       }
     }
     std::ranges::sort(pages_);

@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "common/base/check.h"
+#include "common/coding/page_coding.h"
 #include "common/model/model.h"
 #include "common/model/weights.h"
 #include "edge_node/paging/internal/memory_account.h"
@@ -107,7 +108,7 @@ class Planner {
   static constexpr std::uint64_t kMib = std::uint64_t{1} << 20;
   static constexpr std::uint32_t kMostSlots = 64;
   static constexpr std::uint32_t kLeastSlots = 4;
-  static constexpr std::uint32_t kMostDecoded = 24;  // pages at once
+  static constexpr std::uint32_t kMostDecoded = 64;  // pages at once
   static constexpr std::uint64_t kMostStaging = std::uint64_t{8} << 20;
   static constexpr std::uint64_t kOpening = std::uint64_t{1} << 20;
 
@@ -128,6 +129,7 @@ class Planner {
   std::uint32_t stored_bytes_of(std::uint32_t page) const {
     return request_.stored.empty() ? manifest_.pages[page].bytes : request_.stored[page];
   }
+  bool is_read_by_rows(const TensorEntry& tensor) const;
   std::uint64_t bytes_in_all() const;
   std::uint64_t opening() const;
   std::uint64_t least_buffers() const;
@@ -177,7 +179,7 @@ void Planner::find_candidates() {
   for (const std::uint32_t index : order_of_use(manifest_)) {
     const TensorEntry& tensor = manifest_.tensors[index];
     const Candidate candidate = {index, rank_of(tensor.name), bytes_of(tensor, tensor.rows)};
-    if (tensor.layout == Layout::kRows && !request_.coded) {
+    if (is_read_by_rows(tensor)) {
       values_.push_back(candidate);
       value_bytes_ += candidate.bytes;
       const auto row = static_cast<std::uint32_t>(bytes_of(tensor, 1));
@@ -253,6 +255,15 @@ void Planner::list_pages() {
 Result<void> Planner::check_values() const {
   if (slot_bytes_ < ~0U && least_staging_ < ~0U) return {};
   return fail(Errc::kUnsupported, "its rows are too long to be paged", "model", "");
+}
+
+// Out of coded pages none can be.
+bool Planner::is_read_by_rows(const TensorEntry& tensor) const {
+  return tensor.layout == Layout::kRows &&
+         (!request_.coded || std::ranges::all_of(tensor.segments, [&](const Segment& segment) {
+           return is_stored_page(stored_bytes_of(segment.page),
+                                 manifest_.pages[segment.page].bytes);
+         }));
 }
 
 std::uint64_t Planner::bytes_in_all() const {

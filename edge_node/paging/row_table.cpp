@@ -18,7 +18,7 @@ RowTable::RowTable(const StoredPages& pages, std::uint32_t tensor_index) : tenso
   row_bytes = static_cast<std::uint32_t>(stored_bytes(entry.format, entry.layout, 1, entry.cols));
   segments = entry.segments;
   for (const Segment& segment : segments) {
-    segment_offsets.push_back(pages.offsets[segment.page] + segment.offset);
+    segment_offsets.push_back(pages.data_at(segment.page) + segment.offset);
   }
   tags.resize(rows);
   places.assign(rows, kNowhere);

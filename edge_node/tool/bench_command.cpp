@@ -277,6 +277,8 @@ boost::json::object Bench::report() const {
     out["read_gap_bytes"] = paged().read_gap;
     out["late_s"] = std::chrono::duration<double>(paging_.late).count();
     out["missed_s"] = std::chrono::duration<double>(paging_.missed).count();
+    out["verify_s"] = std::chrono::duration<double>(paging_.verifying).count();
+    out["decode_s"] = std::chrono::duration<double>(paging_.decoding).count();
     out["stall_share"] =
         std::chrono::duration<double>(paging_.stalled).count() / std::max(1e-9, paged_s_);
   }

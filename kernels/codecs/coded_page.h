@@ -24,11 +24,17 @@ class CodecMemory {
   CodecMemory(CodecMemory&&) noexcept;
   CodecMemory& operator=(CodecMemory&&) noexcept;
 
+  // False: the caller knows the bytes, and decoding looks at no page's check. Damage that keeps the
+  // form would come out as other codes.
+  void compare_checks(bool whether) { compares_checks_ = whether; }
+  bool compares_checks() const { return compares_checks_; }
+
   struct Parts;  // internal/codec_memory.h
   Parts& parts() { return *parts_; }
 
  private:
   std::unique_ptr<Parts> parts_;
+  bool compares_checks_ = true;
 };
 
 // What both sides know about every code besides its value, in at most kMaxContexts contexts, each

@@ -50,18 +50,20 @@ Task<Result<void>> make(Env env, Terminal& terminal, std::shared_ptr<DeltaOption
 
 // The target's file, or none: pages coded by another zstd are the same pages in other bytes.
 Task<Result<void>> write_target(Disk& disk, std::string path, PatchedPages& pages) {
-  SignedManifest manifest = pages.signed_manifest();
+  const SignedManifest manifest = pages.signed_manifest();
   const auto wanted = pages.coded_file();
   if (!wanted) {
-    CO_TRY_VOID(co_await write_signed_artifact(disk, path, pages, std::move(manifest)));
+    CO_TRY_VOID(co_await write_signed_artifact(disk, path, pages, manifest));
     co_return Result<void>{};
   }
   const std::string unchecked = path + ".unchecked";
-  CO_TRY_VOID(co_await write_signed_artifact(disk, unchecked, pages, std::move(manifest),
-                                             PageCoding::kCoded));
-  CO_TRY(auto written, disk.map(unchecked));
-  const bool same = sha256(written->bytes()) == *wanted;
-  written.reset();
+  bool same = false;
+  for (const PageCoding coding : {PageCoding::kCoded, PageCoding::kCodedButRows}) {
+    CO_TRY_VOID(co_await write_signed_artifact(disk, unchecked, pages, manifest, coding));
+    CO_TRY(const auto written, disk.map(unchecked));
+    same = sha256(written->bytes()) == *wanted;
+    if (same) break;
+  }
   if (!same) {
     CO_TRY_VOID(co_await disk.remove(unchecked));
     co_return fail(Errc::kUnsupported, "the target's pages were coded in bytes that are not ours",

@@ -90,10 +90,12 @@ Result<void> set_entropy_exponent(PressSettings& settings, std::string_view valu
 }
 
 Result<void> set_pages(PressSettings& settings, std::string_view value) {
-  if (value == "coded") settings.coded_pages = true;
-  if (value == "plain") settings.coded_pages = false;
-  if (settings.coded_pages) return {};
-  return not_a("a way of writing pages", value, "entropy.pages", "use coded or plain");
+  if (value == "coded") settings.pages = PageCoding::kCoded;
+  if (value == "coded-but-rows") settings.pages = PageCoding::kCodedButRows;
+  if (value == "plain") settings.pages = PageCoding::kPlain;
+  if (settings.pages) return {};
+  return not_a("a way of writing pages", value, "entropy.pages",
+               "use coded, coded-but-rows or plain");
 }
 
 Result<void> set_cett(PressSettings& settings, std::string_view value) {

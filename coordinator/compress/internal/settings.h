@@ -25,15 +25,18 @@ struct PressSettings {
   std::optional<CompressionPlan::Rounding> rounding;  // quantize.method: nearest or gptq
   std::optional<double> damping;                      // quantize.damping, above 0, at most 1
   std::optional<double> scales;                       // quantize.scales, 0 to 1
-  std::optional<bool> coded_pages;                    // entropy.pages: coded or plain
+  std::optional<PageCoding> pages;                    // entropy.pages
   std::optional<std::uint32_t> calibration_ids;       // calibration.ids
   std::optional<std::uint32_t> sensitivity_ids;       // sensitivity.ids
   std::optional<double> entropy_bits;                 // entropy.bits, 1 to 8
   std::optional<double> entropy_price;                // entropy.lambda, 0 to 1
   std::optional<double> entropy_exponent;             // entropy.exponent, 0 to 1.5
-  StructureSettings structure;                        // prune.*, lowrank.*
-  SparsitySettings sparsity;                          // sparsity.*
-  TokenSettings tokens;                               // embedding.*, head.*
+  bool codes_pages(bool otherwise) const {
+    return pages ? *pages != PageCoding::kPlain : otherwise;
+  }
+  StructureSettings structure;  // prune.*, lowrank.*
+  SparsitySettings sparsity;    // sparsity.*
+  TokenSettings tokens;         // embedding.*, head.*
 };
 
 inline constexpr std::uint32_t kFewestIds = 512;

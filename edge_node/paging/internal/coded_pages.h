@@ -43,6 +43,9 @@ class CodedPages {
   // buffer are not decoded again. Errc::kCorrupt naming the page.
   Result<void> bring(std::span<const CodedPage> pages, Parallel& parallel);
   const std::byte* at(std::uint32_t page) const;
+  // While there is nothing else to do and no page is in use: a few of those that are needed next,
+  // in that order, as far as buffers go. Whether there was one to decode.
+  bool ahead(std::span<const CodedPage> next, Parallel& parallel);
 
   // To where they stay, compared with their hashes. Once, while a model is opened.
   struct Kept {
@@ -73,12 +76,17 @@ class CodedPages {
   void share_out(std::size_t count, Parallel& parallel, const Work& work);
   void run(std::span<Kept> work, Parallel& parallel);
   Result<void> decode(const CodedPage& coded, std::byte* out, Coder& coder);
+  std::size_t buffer_of(std::uint32_t page) const;  // held_.size(): in none
+  void claim(std::span<const CodedPage> pages);
+  void give_buffer(const CodedPage& page);
+  Result<void> decode_given(Parallel& parallel);
 
   const StoredPages& pages_;
   std::uint32_t buffer_bytes_;
   AlignedMemory memory_;
   std::vector<std::uint32_t> held_;   // the page in each buffer
   std::vector<std::uint8_t> needed_;  // the buffer's page is of this call
+  std::vector<std::uint8_t> early_;   // the buffer's page was decoded ahead
   std::uint32_t next_ = 0;            // the buffer that is tried next
   std::vector<std::unique_ptr<Coder>> coders_;
   std::vector<Tag> tags_;  // of each page's coded bytes, once they were verified

@@ -32,6 +32,7 @@ class NeuronCache {
     std::uint32_t kept_rows = 0;
     std::uint32_t kept_row_bytes = 0;
     TagKey tag_key{};
+    Meanwhile meanwhile{};
   };
   NeuronCache(const StoredPages& pages, std::unique_ptr<BlockReads> reads, Clock& clock,
               PagerCounters& counters, Options options);
@@ -80,6 +81,7 @@ class NeuronCache {
   Result<void> begin(Half& half);
   void plan_reads(Half& half);
   Result<void> collect(std::size_t at_least);
+  Result<Duration> wait_for(const Half& half);
   Result<void> finish(Half& half, Parallel& parallel);
   Result<void> settle();
   void keep(std::span<const Arrival> arrivals, Parallel& parallel);
@@ -93,6 +95,7 @@ class NeuronCache {
   std::vector<RowTable> tables_;         // in the order of layers
   std::vector<std::uint32_t> table_of_;  // by tensor of the manifest
   std::vector<std::uint32_t> table_of_layer_;
+  Meanwhile meanwhile_;
   std::uint64_t gap_;  // bytes that a read may take along
   AlignedMemory staging_;
   AlignedMemory kept_;

@@ -27,6 +27,7 @@ class PageStream {
     std::uint32_t slots = 0;
     std::uint32_t slot_bytes = 0;
     TagKey tag_key{};
+    Meanwhile meanwhile{};
   };
   PageStream(const StoredPages& pages, std::unique_ptr<BlockReads> reads, Clock& clock,
              PagerCounters& counters, Options options);
@@ -65,6 +66,7 @@ class PageStream {
   Clock& clock_;
   PagerCounters& counters_;
   std::vector<std::uint32_t> cycle_;
+  Meanwhile meanwhile_;
   std::uint32_t slot_bytes_;
   AlignedMemory memory_;
   std::vector<Slot> slots_;      // a ring

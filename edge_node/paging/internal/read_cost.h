@@ -12,7 +12,7 @@ namespace skein::paging {
 struct ReadCost {
   static constexpr std::uint64_t kUsualGap = 4096;  // where nothing was measured
   static constexpr std::uint64_t kLeastGap = 1024;
-  static constexpr std::uint64_t kMostGap = 8192;
+  static constexpr std::uint64_t kMostGap = 2048;
 
   double each = 0;  // seconds, with as many out as the device takes
   double byte = 0;  // seconds

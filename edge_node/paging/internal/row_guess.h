@@ -24,8 +24,8 @@ namespace skein::paging {
 
 class RowGuess {
  public:
-  static constexpr double kLeastChance = 0.3, kMostChance = 0.5;         // with a predictor
-  static constexpr double kLeastByRecency = 0.5, kMostByRecency = 0.95;  // without
+  static constexpr double kLeastChance = 0.3, kMostChance = 0.5;          // with a predictor
+  static constexpr double kLeastByRecency = 0.65, kMostByRecency = 0.95;  // without
   static constexpr double kFirstChance = 0.5;
   static constexpr std::uint32_t kMostScored = 4;  // rows of a pass; more want most neurons anyway
 

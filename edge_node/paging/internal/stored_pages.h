@@ -2,11 +2,13 @@
 // thread. WholeRange: what must be read for some bytes, given how reads are aligned.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "common/artifact/manifest.h"
+#include "common/coding/page_coding.h"
 #include "common/crypto/sha256.h"
 #include "common/env/block_reads.h"
 #include "edge_node/paging/pager_counters.h"
@@ -45,11 +47,18 @@ struct StoredPages {
   // An error of a read of that page, with the page named.
   Error of_page(std::uint32_t page, Error error) const;
   tl::unexpected<Error> does_not_decode(std::uint32_t page, const Error& error) const;
+  // Where the bytes of a page that is not coded begin, in a file of coded ones, too.
+  std::uint64_t data_at(std::uint32_t page) const {
+    return offsets[page] + (coded ? kStoredAt : 0);
+  }
   // What must be read for it.
   WholeRange range_of(std::uint32_t page, std::uint32_t alignment) const {
     return {offsets[page], sizes[page], alignment};
   }
 };
+
+// A little of what is to be done anyway, while a pass waits for storage; false: nothing is left.
+using Meanwhile = std::function<bool()>;
 
 inline constexpr std::chrono::seconds kReadDeadline{60};
 tl::unexpected<Error> silent_storage(std::string file = {});  // after that

@@ -139,6 +139,26 @@ TEST(PageCoding, DamageIsRefusedOrMakesAnotherPage) {
   EXPECT_FALSE(coder.decode(coded, MutableByteView()));
 }
 
+TEST(PageCoding, KnownBytesDecodeAgainAndAPageMayStandAsItIs) {
+  const PageSegment part = {0, Format::kQ4, Layout::kTiles, 40, 128};
+  const Buffer page = weights(part);
+  PageCoder coder;
+  const Buffer coded = coder.code(page, std::span(&part, 1));
+  const Buffer stored = stored_page(page);
+  EXPECT_FALSE(is_stored_page(coded.size(), page.size()));
+  EXPECT_TRUE(is_stored_page(stored.size(), page.size()));
+  EXPECT_TRUE(std::ranges::equal(ByteView(stored).subspan(kStoredAt), page));
+  for (const Buffer& bytes : {coded, stored}) {
+    Buffer out(page.size());
+    ASSERT_TRUE(coder.decode_again(bytes, out));
+    EXPECT_EQ(out, page);
+  }
+  Buffer damaged = coded;
+  damaged.back() ^= std::byte{1};
+  Buffer out(page.size());
+  EXPECT_FALSE(coder.decode(damaged, out));  // its check is looked at again
+}
+
 TEST(PageCoding, AbsurdShapesAreRefused) {
   Buffer coded = {std::byte{1}, std::byte{4}, std::byte{10}, std::byte{2}};
   append_le(coded, ~0U);

@@ -32,6 +32,25 @@ TEST_F(CodedPagesOfFiles, AreTheSameArtifactInFewerBytesAndPlainAgainTheSameFile
   EXPECT_EQ(bench_.read("again.skein"), bench_.read("plain.skein"));
 }
 
+TEST_F(CodedPagesOfFiles, AreAsTheyAreWhereAPagerReadsRows) {
+  const std::string rows = bench_.path("rows.skein");
+  run({"compress", plain_, "-o", rows, "--only", "entropy", "--set",
+       "entropy.pages=coded-but-rows"});
+  const auto file = open("rows.skein");
+  EXPECT_EQ(file->coding(), PageCoding::kCoded);
+  EXPECT_TRUE(file->verify_all());
+  EXPECT_EQ(file->digest(), open("plain.skein")->digest());
+  for (const TensorEntry& tensor : file->manifest().tensors) {
+    if (tensor.rows == 1 || tensor.segments.size() == 0) continue;
+    const std::uint32_t page = tensor.segments[0].page;
+    const bool stored =
+        is_stored_page(file->stored_size(PageIndex(page)), file->manifest().pages[page].bytes);
+    EXPECT_EQ(stored, tensor.layout == Layout::kRows) << tensor.name;
+  }
+  run({"compress", rows, "-o", bench_.path("again.skein"), "--only", "entropy"});
+  EXPECT_EQ(bench_.read("again.skein"), bench_.read("coded.skein"));
+}
+
 TEST_F(CodedPagesOfFiles, AreWrittenWhilePressingToo) {
   run({"compress", bench_.path("exact.skein"), "-o", bench_.path("pressed.skein"), "--set",
        "quantize.format=q4", "--set", "entropy.pages=coded"});

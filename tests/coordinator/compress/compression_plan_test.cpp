@@ -43,7 +43,7 @@ TEST(CompressionPlan, PresetsAreBudgetsOfLossAndBits) {
   EXPECT_EQ(balanced.resident_bits, 4.6);
   EXPECT_EQ(balanced.counted(), Counted::kResident);
   EXPECT_EQ(balanced.entropy->bits, 3.6);
-  EXPECT_TRUE(balanced.codes_pages);
+  EXPECT_EQ(balanced.pages, PageCoding::kCoded);
   EXPECT_TRUE(balanced.has_feedback());
   request.only = {"quantize"};
   EXPECT_EQ(made(request).bits_per_weight, 4.6);
@@ -73,7 +73,7 @@ TEST(CompressionPlan, EntropyAimsAtBitsOnceCoded) {
   EXPECT_EQ(plan.entropy->price, 0.05);
   EXPECT_EQ(plan.entropy->exponent, 0.5);
   EXPECT_TRUE(plan.has_feedback());
-  EXPECT_TRUE(plan.codes_pages);
+  EXPECT_NE(plan.pages, PageCoding::kPlain);
   EXPECT_FALSE(plan.only_pages);
   EXPECT_NE(plan.steps()[3].find("entropy: steps for 3.200 bits"), std::string::npos);
   EXPECT_FALSE(made({}).entropy);

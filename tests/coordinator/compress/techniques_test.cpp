@@ -205,7 +205,7 @@ TEST_F(Techniques, ThePlanSaysTheOrder) {
     ++next;
   }
   EXPECT_EQ(next, steps.size());
-  EXPECT_TRUE(plan({"prune", "entropy"}, {}).codes_pages);
+  EXPECT_EQ(plan({"prune", "entropy"}, {}).pages, PageCoding::kCoded);
   EXPECT_FALSE(plan({"prune", "entropy"}, {}).only_pages);
 }
 

@@ -103,7 +103,10 @@ class PagedModel {
     double rows = 0;
     for (const std::uint32_t index : order_of_use(manifest())) {
       const TensorEntry& tensor = manifest().tensors[index];
-      const bool by_rows = tensor.layout == Layout::kRows && !artifact_.coded;
+      const std::uint32_t page = tensor.segments[0].page;
+      const bool is_plain =
+          !artifact_.coded || is_stored_page(artifact_.sizes[page], manifest().pages[page].bytes);
+      const bool by_rows = tensor.layout == Layout::kRows && is_plain;
       const auto segments = static_cast<double>(tensor.segments.size());
       const auto pinned = static_cast<std::uint32_t>(share * segments);
       const auto held = static_cast<std::uint32_t>((share + coded) * segments);

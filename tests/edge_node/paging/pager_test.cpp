@@ -61,6 +61,11 @@ TEST_P(PagedGolden, LogitsAreThoseOfTheWholeModelInEveryTier) {
   expect_the_whole_models(GetParam(), PageCoding::kCoded, kAll);
 }
 
+TEST_P(PagedGolden, LogitsAreThoseOfTheWholeModelWhereAllButRowsIsCoded) {
+  constexpr Tiers kAll[] = {{0.5, 0.3}, {0, 0.6}, {0, 0}};
+  expect_the_whole_models(GetParam(), PageCoding::kCodedButRows, kAll);
+}
+
 TEST_P(PagedGolden, LogitsAreThoseOfTheWholeModelWherePagesAreCodedAtOpening) {
   constexpr Tiers kAll[] = {{0.5, 0.4}, {0, 0.9}, {0, 0.4}};
   expect_the_whole_models(GetParam(), PageCoding::kPlain, kAll);
@@ -132,6 +137,7 @@ INSTANTIATE_TEST_SUITE_P(Tensors, PagerOverDamage, testing::ValuesIn([] {
                                all.push_back({tensor, coding});
                              }
                            }
+                           all.push_back({"blocks.1.ffn.value.weight", PageCoding::kCodedButRows});
                            return all;
                          }()));
 
@@ -171,8 +177,9 @@ TEST_P(PagerOverDamage, ThePassEndsWithThePageNamedAndNoStateIsChanged) {
 
 TEST(Pager, APassAllocatesNothingOnceWarm) {
   for (const Format format : {Format::kQ5, Format::kQ8, Format::kBf16}) {
-    for (const PageCoding coding : {PageCoding::kPlain, PageCoding::kCoded}) {
-      const double coded = coding == PageCoding::kCoded ? 0.3 : 0;
+    for (const PageCoding coding :
+         {PageCoding::kPlain, PageCoding::kCoded, PageCoding::kCodedButRows}) {
+      const double coded = coding == PageCoding::kPlain ? 0 : 0.3;
       Given given(format, 0.2, {.still = true, .coding = coding, .coded = coded});
       for (TokenId token = 0; token < 40; ++token) ASSERT_TRUE(given.step(token % 30));
       const std::uint64_t before = test::allocations;
