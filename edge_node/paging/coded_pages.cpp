@@ -84,6 +84,10 @@ Result<void> CodedPages::code_all(std::span<Coding> pages, Parallel& parallel) {
   return {};
 }
 
+void CodedPages::end_coding() {
+  for (auto& coder : coders_) coder->coder = PageCoder();
+}
+
 Result<void> CodedPages::bring(std::span<const CodedPage> pages, Parallel& parallel) {
   CHECK(pages.size() <= held_.size());
   std::ranges::fill(needed_, std::uint8_t{0});

@@ -85,7 +85,7 @@ class Planner {
     const std::uint64_t whole = bytes_in_all() + opening();
     // The reserve is a share of the budget.
     const std::uint64_t least = account_.least() + std::min(paged, whole);
-    return least + least / 128;
+    return std::max(least + least / 128, request_.peak);
   }
 
   Result<ResidencyPlan> make() {
@@ -107,7 +107,7 @@ class Planner {
   static constexpr std::uint64_t kMib = std::uint64_t{1} << 20;
   static constexpr std::uint32_t kMostSlots = 64;
   static constexpr std::uint32_t kLeastSlots = 4;
-  static constexpr std::uint32_t kMostDecoded = 24;  // pages at once
+  static constexpr std::uint32_t kDecodedEach = 4;  // pages at once, of a thread
   static constexpr std::uint64_t kMostStaging = std::uint64_t{8} << 20;
   static constexpr std::uint64_t kOpening = std::uint64_t{1} << 20;
 
@@ -263,7 +263,7 @@ std::uint64_t Planner::bytes_in_all() const {
 
 // What it takes to decode pages that stay.
 std::uint64_t Planner::opening() const {
-  return request_.coded ? kOpening + MemoryAccount::kCoderBytes : 0;
+  return request_.coded ? kOpening + account_.coder_bytes() : 0;
 }
 
 std::uint64_t Planner::least_buffers() const {
@@ -283,7 +283,7 @@ bool Planner::pin_everything() {
   plan_.pinned_bytes = bytes_in_all();
   if (request_.coded) {
     const std::uint64_t left = request_.budget - account_.fixed() - bytes_in_all() - opening();
-    const std::uint64_t coders = 1 + left / MemoryAccount::kCoderBytes;
+    const std::uint64_t coders = 1 + left / account_.coder_bytes();
     plan_.coders = std::min(std::max(1U, request_.threads), static_cast<std::uint32_t>(coders));
   }
   plan_.opening_bytes = request_.coded ? kOpening : 0;
@@ -303,13 +303,13 @@ std::uint64_t Planner::set_buffers(Option& option, std::uint64_t surplus) const 
   };
   if (option.streams) {
     const std::uint32_t least = std::max(kLeastSlots, option.decodes ? least_decoded_ : 0);
-    plan.stream_slots = take(surplus / 8, slot_bytes_, least, kMostSlots);
+    plan.stream_slots = take(surplus / 16, slot_bytes_, least, kMostSlots);
     plan.slot_bytes = static_cast<std::uint32_t>(slot_bytes_);
   }
   if (option.decodes) {
-    plan.coders = take(surplus / 6, MemoryAccount::kCoderBytes, 1, std::max(1U, request_.threads));
-    plan.decode_buffers =
-        take(surplus / 16, decoded_bytes_, least_decoded_, std::max(kMostDecoded, least_decoded_));
+    plan.coders = take(surplus / 6, account_.coder_bytes(), 1, std::max(1U, request_.threads));
+    const std::uint32_t most = std::max(kDecodedEach * request_.threads, least_decoded_);
+    plan.decode_buffers = take(surplus / 16, decoded_bytes_, least_decoded_, most);
     plan.decode_buffer_bytes = static_cast<std::uint32_t>(decoded_bytes_);
   }
   if (request_.coded && !option.streams) {
@@ -397,7 +397,7 @@ void Planner::share_out(std::uint64_t budget) {
   std::uint64_t staging = 0, ahead = 0;
   if (!values_.empty()) {
     const std::uint64_t wanted = std::min(kMostStaging, value_bytes_ / 2);
-    staging = MemoryAccount::aligned(std::max(least_staging_, std::min(wanted, left / 16)));
+    staging = MemoryAccount::aligned(std::max(least_staging_, std::min(wanted, left / 24)));
     left -= std::min(left, staging);
     if (staging / 2 >= least_staging_) {
       ahead = MemoryAccount::aligned(staging / 2);
@@ -434,7 +434,7 @@ void Planner::finish() {
   };
   add("pinned pages", plan_.pinned_bytes);
   add("pages kept coded", plan_.coded_bytes);
-  add("decoding", plan_.coders * MemoryAccount::kCoderBytes +
+  add("decoding", plan_.coders * account_.coder_bytes() +
                       std::uint64_t{plan_.decode_buffers} * plan_.decode_buffer_bytes);
   if (plan_.stream_slots == 0) add("opening", plan_.opening_bytes);
   if (!plan_.pages_anything()) return;
