@@ -303,7 +303,7 @@ std::uint64_t Planner::set_buffers(Option& option, std::uint64_t surplus) const 
   };
   if (option.streams) {
     const std::uint32_t least = std::max(kLeastSlots, option.decodes ? least_decoded_ : 0);
-    plan.stream_slots = take(surplus / 16, slot_bytes_, least, kMostSlots);
+    plan.stream_slots = take(surplus / 32, slot_bytes_, least, kMostSlots);
     plan.slot_bytes = static_cast<std::uint32_t>(slot_bytes_);
   }
   if (option.decodes) {
@@ -397,7 +397,7 @@ void Planner::share_out(std::uint64_t budget) {
   std::uint64_t staging = 0, ahead = 0;
   if (!values_.empty()) {
     const std::uint64_t wanted = std::min(kMostStaging, value_bytes_ / 2);
-    staging = MemoryAccount::aligned(std::max(least_staging_, std::min(wanted, left / 24)));
+    staging = MemoryAccount::aligned(std::max(least_staging_, std::min(wanted, left / 32)));
     left -= std::min(left, staging);
     if (staging / 2 >= least_staging_) {
       ahead = MemoryAccount::aligned(staging / 2);

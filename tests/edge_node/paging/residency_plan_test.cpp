@@ -179,7 +179,7 @@ TEST_F(Plans, SlowStorageMakesPagesStayCodedAndFastStorageDecoded) {
   large.ffn_width = 2048;
   test::MemoryPages pages = test::random_model(Format::kQ8, large);
   ResidencyRequest request{.threads = 2, .coded_share = 0.6};
-  request.budget = *smallest_budget(pages.manifest(), request) + 11'500'000;
+  request.budget = *smallest_budget(pages.manifest(), request) + 10'500'000;
   const auto coded_at = [&](double storage) {
     request.rates.storage = storage;
     return plan_residency(pages.manifest(), request)->coded_bytes;
