@@ -39,7 +39,6 @@ class PagedTensors {
 
   virtual ~PagedTensors() = default;
   virtual bool is_paged(std::uint32_t tensor) const = 0;
-  virtual std::uint32_t most_rows() const = 0;  // of a pass
 
   // `parallel` is lent until end().
   virtual void begin(const Walk& walk, Parallel& parallel) = 0;
@@ -73,6 +72,8 @@ class PageSource {
   // nullptr: every page can be had whole. Lives as long as the source; page() is not asked for
   // pages of paged tensors.
   virtual PagedTensors* paged() { return nullptr; }
+  // Of a pass: what is computed in has room for no more.
+  virtual std::uint32_t most_rows() const { return ~0U; }
 };
 
 // What read() does with a page's verified bytes.

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/base/check.h"
+#include "common/model/weights.h"
 #include "kernels/ops/log.h"
 
 namespace skein {
@@ -19,7 +20,8 @@ Evaluation::Evaluation(const Model& model, Parallel& parallel, std::span<const T
       context_(context),
       start_(model.initial_state()),
       state_(start_),
-      logits_(std::size_t{std::min(context, kMostRows)} * model.config().vocab) {
+      rows_(std::min({context, kMostRows, model.weights().most_rows})),
+      logits_(std::size_t{rows_} * model.config().vocab) {
   CHECK(context >= 1);
   for (const TokenId id : ids) CHECK(id < model.config().vocab);
 }
@@ -35,8 +37,8 @@ Result<void> Evaluation::next_window() {
   const std::size_t vocab = state_.config().vocab;
   fed_.assign(1, kEndOfText);
   fed_.insert(fed_.end(), window.begin(), window.end() - 1);
-  for (std::size_t first = 0; first < window.size(); first += kMostRows) {
-    const std::size_t count = std::min<std::size_t>(kMostRows, window.size() - first);
+  for (std::size_t first = 0; first < window.size(); first += rows_) {
+    const std::size_t count = std::min<std::size_t>(rows_, window.size() - first);
     const std::span<float> logits = std::span(logits_).first(count * vocab);
     const Feed some = {std::span(fed_).subspan(first, count), &state_, logits};
     TRY_VOID(runner_.feed(std::span(&some, 1)));

@@ -41,7 +41,8 @@ class Evaluation {
   RwkvState start_;
   RwkvState state_;
   std::vector<TokenId> fed_;
-  std::vector<float> logits_;  // of some tokens of the window, in turn
+  std::uint32_t rows_;         // of a pass
+  std::vector<float> logits_;  // of so many tokens of the window, in turn
   EvalResult result_;
 };
 

@@ -54,6 +54,7 @@ Result<void> read_tensors(PageSource& pages, ModelWeights& weights) {
   const ModelConfig& config = weights.config;
   weights.layers.clear();
   weights.paged = pages.paged();
+  weights.most_rows = pages.most_rows();
   TensorReader tensors(pages);
   TRY(weights.embedding,
       tensors.embedding("emb.weight", {Layout::kRows, config.vocab, config.width}));

@@ -167,11 +167,11 @@ struct Runner::Pass {
 
 Result<void> Runner::feed(std::span<const Feed> feeds) {
   CHECK(feeds.size() <= kMostRows);
-  PagedTensors* const pages = model_.weights().paged;
+  const std::uint32_t most_rows = std::min(kMostRows, model_.weights().most_rows);
   std::array<std::size_t, kMostRows> done{};
   for (;;) {
     Pass pass;
-    if (pages != nullptr) pass.most_rows = std::min(kMostRows, pages->most_rows());
+    pass.most_rows = most_rows;
     for (std::size_t i = 0; i < feeds.size(); ++i) pass.take(feeds[i], done[i]);
     if (pass.rows == 0) return {};
     TRY_VOID(run(pass));

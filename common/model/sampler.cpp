@@ -108,6 +108,21 @@ Result<void> check(const SamplerOptions& options, std::uint32_t vocab) {
   return {};
 }
 
+namespace {
+
+bool adjusts(const SamplerOptions& options) {
+  return !options.logit_bias.empty() || options.repetition_penalty != 1 ||
+         options.frequency_penalty != 0 || options.presence_penalty != 0;
+}
+
+}  // namespace
+
+std::uint32_t sampler_bytes(const SamplerOptions& options) {
+  const std::uint32_t drawing = options.temperature > 0 ? sizeof(Candidate) : 0;
+  // Adjusted logits, what was picked, and what is in the window, which may have grown by doubling.
+  return drawing + (adjusts(options) ? 4 * sizeof(float) : 0);
+}
+
 Sampler::Sampler(const SamplerOptions& options) : options_(options), random_state_(options.seed) {
   if (options_.repetition_penalty == 1) options_.repeat_last_n = 0;
   window_.reserve(options_.repeat_last_n);

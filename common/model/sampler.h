@@ -48,6 +48,9 @@ inline constexpr SamplerRange kLogitBiasRange{-100, 100};
 inline constexpr std::uint32_t kMaxRepeatLastN = 65536;
 inline constexpr std::size_t kMaxLogitBias = 1024;
 
+// The most that a Sampler of these keeps, for each token of the vocabulary.
+std::uint32_t sampler_bytes(const SamplerOptions& options);
+
 // Errc::kUsage naming the first option that is out of its range, or a biased token that a
 // vocabulary of `vocab` tokens lacks.
 Result<void> check(const SamplerOptions& options, std::uint32_t vocab);

@@ -201,6 +201,7 @@ struct ModelWeights {
   // How to do without most of it, and the order of its rows; nullptr: neither.
   std::shared_ptr<const HeadShortcuts> head_shortcuts;
   PagedTensors* paged = nullptr;  // where paged matrices come from
+  std::uint32_t most_rows = ~0U;  // of a pass, as the page source has it
   std::unique_ptr<Tokenizer> tokenizer;
   std::string chat_template;
 };

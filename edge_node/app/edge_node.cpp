@@ -125,6 +125,7 @@ Task<Result<void>> EdgeNode::Parts::start() {
 
 HostOptions EdgeNode::Parts::host_options() {
   HostOptions options;
+  if (config.memory_budget != 0) env.pressure.give_back();
   options.memory = weight_memory_of(config, env.pressure.sample());
   options.folder = join_path(config.data_dir, "paged");
   options.fetch_page = [this](PageEntry entry) { return fetch_page(uplink(), std::move(entry)); };

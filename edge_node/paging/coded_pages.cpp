@@ -87,6 +87,10 @@ Result<void> CodedPages::code_all(std::span<Coding> pages, Parallel& parallel) {
   return {};
 }
 
+void CodedPages::end_coding() {
+  for (auto& coder : coders_) coder->coder = PageCoder();
+}
+
 std::size_t CodedPages::buffer_of(std::uint32_t page) const {
   return static_cast<std::size_t>(std::ranges::find(held_, page) - held_.begin());
 }

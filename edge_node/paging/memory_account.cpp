@@ -11,13 +11,17 @@ namespace skein::paging {
 namespace {
 
 constexpr std::uint32_t kFewRows = 8;  // a pass: prompts take longer, and scratch is small
-constexpr std::uint64_t kScratchShare = 16;
+constexpr std::uint32_t kRowStep = 4;
+constexpr std::uint64_t kScratchShare = 24;
 // A parsed vocabulary beside the bytes of its file, and its file while it is read.
 constexpr std::uint64_t kTokenizerTimes = 6;
-constexpr std::uint64_t kSamplerBytes = 24;  // a token of the vocabulary
-constexpr std::uint64_t kLowRank = 512;      // no LoRA's is above it
-// Threads' stacks, the allocator's gaps, libraries' pages that are touched late.
-constexpr std::uint64_t kReserve = std::uint64_t{3} << 20;
+constexpr std::uint64_t kLowRank = 512;  // no LoRA's is above it
+// Threads' stacks, the allocator's gaps, pages of programs that are touched late.
+constexpr std::uint64_t kReserve = std::uint64_t{5} << 18;
+// A decoder's tables, and a page's codes three times: as they are, their contexts, and a copy of
+// these. A code of q4, scales apart, is 9/16 of a byte.
+constexpr std::uint64_t kCoderTables = std::uint64_t{1} << 17;
+std::uint64_t decoding(std::uint64_t page) { return kCoderTables + 3 * page * 16 / 9; }
 
 }  // namespace
 
@@ -25,15 +29,16 @@ MemoryAccount::MemoryAccount(const Manifest& manifest, const ResidencyRequest& r
     : manifest_(manifest), request_(request), pinned_pages_(manifest.pages.size()) {
   const ModelConfig& config = manifest.config;
   state_bytes_ = RwkvState(config).bytes();
-  answers_ = std::uint64_t{request.sessions} * config.vocab * (sizeof(float) + kSamplerBytes);
+  answers_ = std::uint64_t{request.sessions} * config.vocab * request.answer_bytes;
   tables_ = manifest.pages.size() * (sizeof(PageEntry) + 6 * sizeof(std::uint64_t));
   std::uint64_t largest_page = 0;
   for (const PageEntry& page : manifest.pages) {
     largest_page = std::max<std::uint64_t>(largest_page, page.bytes);
   }
+  coder_bytes_ = aligned(decoding(largest_page));
   tables_ += aligned(largest_page) + 2ULL * request.alignment;
   if (request.coded) {  // looking up decodes, too; and tags of pages
-    tables_ += aligned(largest_page) + kCoderBytes + manifest.pages.size() * 2 * kHashBytes;
+    tables_ += aligned(largest_page) + coder_bytes_ + manifest.pages.size() * 2 * kHashBytes;
   }
   for (const TensorEntry& tensor : manifest.tensors) {
     tables_ += 2 * sizeof(TensorEntry) + tensor.segments.size() * (sizeof(Segment) + 32);
@@ -68,7 +73,8 @@ std::uint64_t MemoryAccount::scratch(std::uint32_t rows) const {
   const std::uint64_t row = std::uint64_t{config.width} * (15 * sizeof(float) + 8 * input) +
                             4 * kLowRank * input + std::uint64_t{config.ffn_width} * input;
   const std::uint64_t blocks = neuron_blocks_of(config.ffn_width);
-  return rows * row + blocks * config.width * sizeof(float) + config.ffn_width;
+  return rows * (row + request_.row_bytes) + blocks * config.width * sizeof(float) +
+         config.ffn_width;
 }
 
 // A share that grows with what there is, so that pages never lose memory to it.
@@ -76,7 +82,7 @@ void MemoryAccount::widen(std::uint64_t surplus) {
   const std::uint64_t least = scratch(kFewRows);
   scratch_ = least + std::min(surplus / kScratchShare, scratch(kMostRows) - least);
   rows_ = kFewRows;
-  while (rows_ < kMostRows && scratch(rows_ + kFewRows) <= scratch_) rows_ += kFewRows;
+  while (rows_ < kMostRows && scratch(rows_ + kRowStep) <= scratch_) rows_ += kRowStep;
 }
 
 std::uint64_t MemoryAccount::fixed() const {

@@ -61,6 +61,7 @@ Result<std::unique_ptr<Pager>> Pager::open(Disk& disk, Clock& clock, Parallel& p
   } else {
     TRY_VOID(pager->read_pinned(parallel));
     TRY_VOID(pager->code_held(parallel));
+    if (pager->coded_) pager->coded_->end_coding();
   }
   if (pager->plan_.decode_buffers == 0) pager->coded_.reset();
   pager->lay_out_stream();

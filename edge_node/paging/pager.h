@@ -68,10 +68,10 @@ class Pager final : public PageSource, public PagedTensors {
   Result<ByteView> page(PageIndex index) override;
   Result<void> read(PageIndex index, std::uint64_t offset, MutableByteView out) override;
   PagedTensors* paged() override { return plan_.pages_anything() ? this : nullptr; }
+  std::uint32_t most_rows() const override { return plan_.most_rows; }
 
   // PagedTensors
   bool is_paged(std::uint32_t tensor) const override;
-  std::uint32_t most_rows() const override { return plan_.most_rows; }
   void begin(const Walk& walk, Parallel& parallel) override;
   void end() override;
   void layer_begins(const LayerInput& input) override;

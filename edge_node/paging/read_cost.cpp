@@ -34,7 +34,7 @@ Result<double> time_of(BlockReads& reads, Clock& clock, std::span<const BlockRea
 std::uint64_t ReadCost::gap() const {
   if (byte <= 0) return kUsualGap;
   const double bytes = std::min(each / byte / 3, static_cast<double>(kMostGap));
-  return std::max(kLeastGap, static_cast<std::uint64_t>(std::max(bytes, 0.0)));
+  return static_cast<std::uint64_t>(std::max(bytes, 0.0));
 }
 
 Result<ReadCost> measure_reads(BlockReads& reads, Clock& clock, std::span<const RowTable> tables,

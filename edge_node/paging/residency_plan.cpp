@@ -19,28 +19,6 @@ using paging::MemoryAccount;
 
 namespace {
 
-// In the order in which a layer multiplies with them; a name that a version lacks is passed over.
-constexpr std::string_view kRwkv6[] = {
-    "att.time_maa_w1",       "att.key.weight",    "att.value.weight",  "att.receptance.weight",
-    "att.gate.weight",       "att.time_decay_w1", "att.time_decay_w2", "att.output.weight",
-    "ffn.receptance.weight", "ffn.key.weight",    "ffn.value.weight"};
-constexpr std::string_view kOthers[] = {"att.receptance.weight",
-                                        "att.key.weight",
-                                        "att.value.weight",
-                                        "att.gate.weight",
-                                        "att.w1",
-                                        "att.a1",
-                                        "att.v1",
-                                        "att.g1",
-                                        "att.w2",
-                                        "att.a2",
-                                        "att.v2",
-                                        "att.g2",
-                                        "att.output.weight",
-                                        "ffn.receptance.weight",
-                                        "ffn.key.weight",
-                                        "ffn.value.weight"};
-
 // What is pinned first, last what is streamed first: reads of one big matrix a layer are spread
 // over the whole pass, so that they and computing overlap with few buffers.
 enum Rank : unsigned char { kSmall, kTimeMix, kHead, kChannelMix, kRanks };
@@ -86,7 +64,7 @@ class Planner {
     const std::uint64_t whole = bytes_in_all() + opening();
     // The reserve is a share of the budget.
     const std::uint64_t least = account_.least() + std::min(paged, whole);
-    return least + least / 128;
+    return std::max(least + least / 128, request_.peak);
   }
 
   Result<ResidencyPlan> make() {
@@ -274,7 +252,7 @@ std::uint64_t Planner::bytes_in_all() const {
 
 // What it takes to decode pages that stay.
 std::uint64_t Planner::opening() const {
-  return request_.coded ? kOpening + MemoryAccount::kCoderBytes : 0;
+  return request_.coded ? kOpening + account_.coder_bytes() : 0;
 }
 
 std::uint64_t Planner::least_buffers() const {
@@ -294,7 +272,7 @@ bool Planner::pin_everything() {
   plan_.pinned_bytes = bytes_in_all();
   if (request_.coded) {
     const std::uint64_t left = request_.budget - account_.fixed() - bytes_in_all() - opening();
-    const std::uint64_t coders = 1 + left / MemoryAccount::kCoderBytes;
+    const std::uint64_t coders = 1 + left / account_.coder_bytes();
     plan_.coders = std::min(std::max(1U, request_.threads), static_cast<std::uint32_t>(coders));
   }
   plan_.opening_bytes = request_.coded ? kOpening : 0;
@@ -314,13 +292,13 @@ std::uint64_t Planner::set_buffers(Option& option, std::uint64_t surplus) const 
   };
   if (option.streams) {
     const std::uint32_t least = std::max(kLeastSlots, option.decodes ? least_decoded_ : 0);
-    plan.stream_slots = take(surplus / 8, slot_bytes_, least, kMostSlots);
+    plan.stream_slots = take(surplus / 32, slot_bytes_, least, kMostSlots);
     plan.slot_bytes = static_cast<std::uint32_t>(slot_bytes_);
   }
   if (option.decodes) {
-    plan.coders = take(surplus / 6, MemoryAccount::kCoderBytes, 1, std::max(1U, request_.threads));
+    plan.coders = take(surplus / 6, account_.coder_bytes(), 1, std::max(1U, request_.threads));
     plan.decode_buffers =
-        take(surplus / 16, decoded_bytes_, least_decoded_, std::max(kMostDecoded, least_decoded_));
+        take(surplus / 32, decoded_bytes_, least_decoded_, std::max(kMostDecoded, least_decoded_));
     plan.decode_buffer_bytes = static_cast<std::uint32_t>(decoded_bytes_);
   }
   if (request_.coded && !option.streams) {
@@ -408,7 +386,7 @@ void Planner::share_out(std::uint64_t budget) {
   std::uint64_t staging = 0, ahead = 0;
   if (!values_.empty()) {
     const std::uint64_t wanted = std::min(kMostStaging, value_bytes_ / 2);
-    staging = MemoryAccount::aligned(std::max(least_staging_, std::min(wanted, left / 16)));
+    staging = MemoryAccount::aligned(std::max(least_staging_, std::min(wanted, left / 32)));
     left -= std::min(left, staging);
     if (staging / 2 >= least_staging_) {
       ahead = MemoryAccount::aligned(staging / 2);
@@ -445,7 +423,7 @@ void Planner::finish() {
   };
   add("pinned pages", plan_.pinned_bytes);
   add("pages kept coded", plan_.coded_bytes);
-  add("decoding", plan_.coders * MemoryAccount::kCoderBytes +
+  add("decoding", plan_.coders * account_.coder_bytes() +
                       std::uint64_t{plan_.decode_buffers} * plan_.decode_buffer_bytes);
   if (plan_.stream_slots == 0) add("opening", plan_.opening_bytes);
   if (!plan_.pages_anything()) return;
@@ -468,25 +446,6 @@ std::uint64_t ResidencyPlan::total() const {
   std::uint64_t sum = 0;
   for (const MemoryShare& share : shares) sum += share.bytes;
   return sum;
-}
-
-std::vector<std::uint32_t> order_of_use(const Manifest& manifest) {
-  std::vector<std::uint32_t> order;
-  const auto add = [&](const std::string& name) {
-    const auto& tensors = manifest.tensors;
-    const auto found = std::ranges::find(tensors, name, &TensorEntry::name);
-    if (found == tensors.end()) return;
-    order.push_back(static_cast<std::uint32_t>(found - tensors.begin()));
-  };
-  const bool six = manifest.config.architecture == Architecture::kRwkv6;
-  const std::span<const std::string_view> names =
-      six ? std::span<const std::string_view>(kRwkv6) : std::span<const std::string_view>(kOthers);
-  for (std::uint32_t layer = 0; layer < manifest.config.layers; ++layer) {
-    const std::string block = "blocks." + std::to_string(layer) + ".";
-    for (const std::string_view name : names) add(block + std::string(name));
-  }
-  add("head.weight");
-  return order;
 }
 
 Result<std::uint64_t> smallest_budget(const Manifest& manifest, const ResidencyRequest& request) {

@@ -29,9 +29,13 @@ struct PagingRates {
 
 struct ResidencyRequest {
   std::uint64_t budget = 0;     // bytes, of the process
-  std::uint64_t baseline = 0;   // bytes that it holds before the model is opened
-  std::uint64_t extra = 0;      // bytes that the caller will add: logits, texts, ...
+  std::uint64_t baseline = 0;   // bytes that it holds without the model
+  std::uint64_t peak = 0;       // bytes that it has held: no budget below them is kept
+  std::uint64_t extra = 0;      // bytes that the caller will add: texts, ...
+  std::uint64_t row_bytes = 0;  // likewise, for each row of a pass: logits of every token
   std::uint32_t sessions = 1;   // states at once, each with a copy while a pass runs
+  // Of each session, a token of the vocabulary: a logit, and what the dearest sampler takes.
+  std::uint32_t answer_bytes = 28;
   std::uint32_t alignment = 1;  // of reads (BlockReads::alignment)
   std::uint32_t threads = 1;    // that decode, at most
   PagingRates rates{};

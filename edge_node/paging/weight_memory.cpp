@@ -1,6 +1,7 @@
 #include "edge_node/paging/weight_memory.h"
 
 #include "common/base/check.h"
+#include "common/env/pressure/pressure.h"
 
 namespace skein {
 
@@ -61,6 +62,11 @@ Result<void> BudgetedPages::read(PageIndex index, std::uint64_t offset, MutableB
 PagedTensors* BudgetedPages::paged() {
   CHECK(room_->pager);
   return room_->pager->paged();
+}
+
+std::uint32_t BudgetedPages::most_rows() const {
+  CHECK(room_->pager);
+  return room_->pager->most_rows();
 }
 
 WeightMemory::WeightMemory(Env env, Options options)
@@ -180,6 +186,7 @@ Result<void> WeightMemory::open(Room& room, std::uint64_t budget) {
   }
   TRY(room.pager, Pager::open(env_.disk, env_.clock, env_.compute.parallel(), std::move(artifact),
                               std::move(plan), key_));
+  env_.pressure.give_back();  // what opening took
   room.budget = budget;
   const std::scoped_lock lock(mutex_);
   ++openings_;

@@ -22,7 +22,8 @@ Task<Result<void>> eval(Env env, Terminal& terminal, std::shared_ptr<EvalOptions
   ModelArguments arguments = options->model;
   arguments.needs_tokenizer = true;
   CO_TRY(const Buffer text, co_await read_file(env.disk, options->text, kMaxTextFile));
-  arguments.extra_rows = kMostRows;
+  arguments.logits_of_rows = true;
+  arguments.answer_bytes = 0;
   arguments.extra_bytes = text.size() * 2 * sizeof(TokenId);  // at most an id a byte, and growing
   CO_TRY(const auto file, co_await ModelFile::open(env, arguments));
   std::string_view wanted = as_text(text);

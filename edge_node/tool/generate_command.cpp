@@ -108,6 +108,16 @@ Task<Result<TokenPicker>> open_picker(Env env, const ModelFile& file,
   co_return TokenPicker(options->sampler, constraint);
 }
 
+ModelArguments arguments_of(const GenerateOptions& options) {
+  ModelArguments arguments = options.model;
+  arguments.needs_tokenizer = true;
+  arguments.needs_digest = !options.state_in.empty() || !options.state_out.empty();
+  arguments.saves_state = !options.state_out.empty();
+  arguments.follows_grammar = !options.grammar.empty() || !options.json_schema.empty();
+  arguments.answer_bytes += sampler_bytes(options.sampler);
+  return arguments;
+}
+
 Task<Result<void>> load_state(ToolSession& session, std::string path) {
   if (path.empty()) co_return Result<void>{};
   CO_TRY(const Buffer bytes, co_await read_file(session.env.disk, path, kMaxStateFile));
@@ -124,9 +134,7 @@ Task<Result<void>> write_stats(Env env, std::string path, const boost::json::obj
 }
 
 Task<Result<void>> generate(Env env, Terminal& terminal, std::shared_ptr<GenerateOptions> options) {
-  ModelArguments arguments = options->model;
-  arguments.needs_tokenizer = true;
-  arguments.needs_digest = !options->state_in.empty() || !options->state_out.empty();
+  ModelArguments arguments = arguments_of(*options);
   const Instant began = env.clock.now();
   CO_TRY(const auto file, co_await ModelFile::open(env, arguments));
   CO_TRY(const auto ids, file->tokenizer()->encode(options->prompt));
@@ -171,8 +179,7 @@ Task<Result<void>> generate(Env env, Terminal& terminal, std::shared_ptr<Generat
 }
 
 Task<Result<void>> chat(Env env, Terminal& terminal, std::shared_ptr<GenerateOptions> options) {
-  ModelArguments arguments = options->model;
-  arguments.needs_tokenizer = true;
+  ModelArguments arguments = arguments_of(*options);
   CO_TRY(const auto file, co_await ModelFile::open(env, arguments));
   CO_TRY(TokenPicker picker, co_await open_picker(env, *file, options));
   ToolSession session(env, *file);

@@ -35,6 +35,13 @@ Task<Result<std::vector<TokenId>>> input_ids(Env env, const LogitsOptions& optio
   co_return ids;
 }
 
+// An id for two letters at most, or one a byte of a prompt.
+std::uint64_t most_ids(Disk& disk, const LogitsOptions& options) {
+  const auto file = disk.map(options.tokens_file);
+  const std::uint64_t letters = options.tokens.size() + (file ? (*file)->bytes().size() : 0);
+  return options.prompt.size() + letters / 2 + 1;
+}
+
 Result<void> compute_rows(Env env, const ModelFile& file, const std::vector<TokenId>& ids, bool all,
                           std::vector<float>& rows) {
   const std::uint32_t vocab = file.model().config().vocab;
@@ -53,8 +60,7 @@ Result<void> compute_rows(Env env, const ModelFile& file, const std::vector<Toke
 Task<Result<void>> logits(Env env, Terminal& terminal, std::shared_ptr<LogitsOptions> options) {
   ModelArguments arguments = options->model;
   arguments.needs_tokenizer = !options->prompt.empty();
-  // At most an id for two letters of --tokens, or one a byte of the other inputs.
-  arguments.extra_rows = 1;
+  if (options->all) arguments.extra_rows = most_ids(env.disk, *options);
   CO_TRY(const auto file, co_await ModelFile::open(env, arguments));
   CO_TRY(const auto ids, co_await input_ids(env, *options, *file));
   std::vector<float> rows;

@@ -57,11 +57,22 @@ Task<Result<std::unique_ptr<ModelFile>>> ModelFile::open(Env env, ModelArguments
   co_return co_await open(env.disk, std::move(arguments));
 }
 
+namespace {
+
+// A vocabulary as a tree of bytes, the masks of states, what walks work in.
+std::uint64_t bytes_to_follow(const Manifest& manifest) {
+  return manifest.tokenizer.bytes * 12 + std::uint64_t{manifest.config.vocab} * 32 +
+         (std::uint64_t{2} << 20);
+}
+
+}  // namespace
+
 Result<ModelFile::Planned> ModelFile::plan_paging(Env env, const ModelArguments& arguments) {
   if (!arguments.vocabulary.empty()) {
     return fail(Errc::kUsage, "a vocabulary of its own does not go with a memory budget", "--vocab",
                 "use the one that the artifact carries");
   }
+  env.pressure.give_back();  // looking at the file does not come on top of having started
   {
     TRY(const auto file, env.disk.map(arguments.path));
     if (!is_artifact(file->bytes())) {
@@ -72,16 +83,21 @@ Result<ModelFile::Planned> ModelFile::plan_paging(Env env, const ModelArguments&
   TRY(Pager::Artifact artifact, Pager::look_at(env.disk, arguments.path));
   const std::uint64_t row = std::uint64_t{artifact.manifest.config.vocab} * sizeof(float);
   // What measuring takes is less than what the model will, and is given back.
-  const std::uint64_t baseline = tool::peak_memory(env.pressure);
   TRY(MeasuredPaging measured, measure_paging(env.disk, env.clock, artifact));
   if (const auto& given = arguments.paging_rates; given.size() == 3) {
     measured.rates = {given[0] * 1e6, given[1] * 1e6, given[2] * 1e6};
   }
   ResidencyRequest request = artifact.request();
   request.budget = arguments.memory_budget;
-  request.baseline = baseline;
+  const ProcessMemory process = tool::lean_process(env.pressure);
+  request.baseline = process.resident_bytes;
+  request.peak = process.peak_bytes;
   request.extra = arguments.extra_bytes + arguments.extra_rows * row;
+  if (arguments.follows_grammar) request.extra += bytes_to_follow(artifact.manifest);
+  if (arguments.saves_state) request.extra += RwkvState(artifact.manifest.config).bytes();
+  request.row_bytes = arguments.logits_of_rows ? row : 0;
   request.sessions = arguments.sessions;
+  request.answer_bytes = arguments.answer_bytes;
   request.threads = static_cast<std::uint32_t>(env.compute.parallel().threads());
   request.rates = measured.rates;
   request.coded_share = measured.coded_share;
@@ -106,6 +122,7 @@ Task<Result<std::unique_ptr<ModelFile>>> ModelFile::open_paged(Env env, ModelArg
     return {};
   };
   CO_TRY_VOID(co_await tool::on_compute(env, work));
+  env.pressure.give_back();
   if (arguments.needs_tokenizer) CO_TRY_VOID(opened->check_tokenizer(arguments));
   co_return opened;
 }

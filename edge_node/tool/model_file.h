@@ -23,9 +23,13 @@ struct ModelArguments {
   std::string cache_folder;      // keeps which pages of which file were verified; empty: nothing
   // Of the whole process; 0 = as it comes. Only artifacts can be run under one.
   std::uint64_t memory_budget = 0;
-  std::uint64_t extra_bytes = 0;  // of the budget, for the command's own results ...
-  std::uint32_t extra_rows = 0;   // ... and for so many rows of logits
-  std::uint32_t sessions = 1;     // states at once
+  std::uint64_t extra_bytes = 0;  // of the budget, for the command's own results
+  std::uint64_t extra_rows = 0;   // likewise: rows of logits that it keeps
+  bool logits_of_rows = false;    // it looks at those of every token of a pass
+  bool follows_grammar = false;
+  bool saves_state = false;
+  std::uint32_t sessions = 1;  // states at once, and a token of the vocabulary in each ...
+  std::uint32_t answer_bytes = sizeof(float);  // ... so much: a logit, and what a sampler takes
   // What the plan goes by instead of measuring: million bytes a second that storage, a coder and
   // memory deliver.
   std::vector<double> paging_rates;

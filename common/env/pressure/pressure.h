@@ -3,6 +3,7 @@
 // never a reason to act.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <optional>
@@ -34,8 +35,15 @@ struct GroupMemory {
 
 // What this process holds of the machine's memory.
 struct ProcessMemory {
+  // Program text that comes back while a model runs, after it was given back: 3 to 4 MB.
+  static constexpr std::uint64_t kTextToCome = std::uint64_t{9} << 19;
+
   std::uint64_t resident_bytes = 0;
   std::uint64_t peak_bytes = 0;  // the most it ever was
+  // What it will hold without a model, right after PressureGauge::give_back().
+  std::uint64_t without_model() const {
+    return std::min(resident_bytes + kTextToCome, std::max(resident_bytes, peak_bytes));
+  }
   friend bool operator==(const ProcessMemory&, const ProcessMemory&) = default;
 };
 
@@ -74,6 +82,9 @@ class PressureGauge {
  public:
   virtual ~PressureGauge() = default;
   virtual Pressure sample() = 0;
+  // Hands back what this process holds without need: memory that was freed, and program text, which
+  // comes again from its files where it is run again. Some milliseconds; any thread.
+  virtual void give_back() {}
 };
 
 }  // namespace skein

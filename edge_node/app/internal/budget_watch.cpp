@@ -4,6 +4,8 @@ namespace skein {
 
 namespace {
 
+constexpr std::uint64_t kNearly = 64;  // so small a part of the budget is left
+
 // Weights are read anew at each change, so it grows in few and large steps.
 BudgetOptions options_of(std::uint64_t configured, std::uint64_t floor) {
   BudgetOptions options;
@@ -26,7 +28,10 @@ Task<void> BudgetWatch::run() {
       env_.log.error("memory budget not watched", {{"reason", to_string(looked.error())}});
     }
     if (!policy_) continue;
-    const BudgetActions actions = policy_->step(env_.pressure.sample(), env_.clock.now());
+    const Pressure now = env_.pressure.sample();
+    const std::uint64_t nearly = memory_.budget() - memory_.budget() / kNearly;
+    if (now.process && now.process->resident_bytes > nearly) env_.pressure.give_back();
+    const BudgetActions actions = policy_->step(now, env_.clock.now());
     if (actions.set) co_await meet(*actions.set);
   }
 }

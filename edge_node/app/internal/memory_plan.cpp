@@ -22,7 +22,7 @@ std::optional<WeightMemory::Options> weight_memory_of(const EdgeConfig& config,
                                                       const Pressure& now) {
   if (config.memory_budget == 0) return std::nullopt;
   return WeightMemory::Options{.budget = config.memory_budget,
-                               .baseline = now.process ? now.process->peak_bytes : 0,
+                               .baseline = now.process ? now.process->without_model() : 0,
                                .extra = kEverythingElse,
                                .extra_part = kKeptPart,
                                .sessions = kMaxAnswers,

@@ -11,7 +11,8 @@ namespace skein {
 
 inline constexpr std::string_view kBudgetKey = "[node] memory_budget";
 
-// nullopt: none is set. `now` is the process before it holds a model.
+// nullopt: none is set. `now` is the process before it holds a model, after it has given back what
+// it can.
 std::optional<WeightMemory::Options> weight_memory_of(const EdgeConfig& config,
                                                       const Pressure& now);
 // Bytes for states between answers.

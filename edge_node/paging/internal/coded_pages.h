@@ -63,6 +63,8 @@ class CodedPages {
     Result<void> result{};
   };
   Result<void> code_all(std::span<Coding> pages, Parallel& parallel);
+  // No more will be coded: decoding takes less memory.
+  void end_coding();
 
  private:
   static constexpr std::uint32_t kNothing = ~0U;

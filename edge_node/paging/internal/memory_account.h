@@ -14,7 +14,6 @@ class MemoryAccount {
   static constexpr std::uint64_t kBytesAPlace = 8;  // beside a kept row's bytes: whose it is
   static constexpr std::uint64_t kHashBytes = 16;   // of a row
   static constexpr std::uint64_t kMemoryPage = 4096;
-  static constexpr std::uint64_t kCoderBytes = std::uint64_t{3} << 19;  // of one that decodes
 
   static std::uint64_t aligned(std::uint64_t bytes) {
     return (bytes + kMemoryPage - 1) / kMemoryPage * kMemoryPage;
@@ -27,8 +26,9 @@ class MemoryAccount {
   // Longer passes, where a budget is so much above the least.
   void widen(std::uint64_t surplus);
 
-  std::uint64_t fixed() const;  // with most_rows() rows a pass
-  std::uint64_t least() const;  // before widen()
+  std::uint64_t coder_bytes() const { return coder_bytes_; }  // of one that decodes
+  std::uint64_t fixed() const;                                // with most_rows() rows a pass
+  std::uint64_t least() const;                                // before widen()
   // Of it, what belongs to the model, not to its pages, and stays when they are given back.
   std::uint64_t left_behind() const { return vectors_ + embedding_ + tokenizer_ + scratch(rows_); }
   std::vector<MemoryShare> fixed_shares() const;
@@ -58,7 +58,7 @@ class MemoryAccount {
   const ResidencyRequest& request_;
   std::vector<bool> pinned_pages_;
   std::uint64_t pinned_ = 0, vectors_ = 0, tables_ = 0, state_bytes_ = 0, answers_ = 0;
-  std::uint64_t embedding_ = 0, tokenizer_ = 0, reserve_ = 0, scratch_ = 0;
+  std::uint64_t embedding_ = 0, tokenizer_ = 0, reserve_ = 0, scratch_ = 0, coder_bytes_ = 0;
   std::uint32_t rows_ = 0;
 };
 

@@ -13,4 +13,11 @@ std::uint64_t peak_memory(PressureGauge& gauge) {
   return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
 }
 
+ProcessMemory lean_process(PressureGauge& gauge) {
+  gauge.give_back();
+  const std::uint64_t peak = peak_memory(gauge);
+  const auto process = gauge.sample().process;
+  return {process ? process->without_model() : peak, peak};
+}
+
 }  // namespace skein::tool

@@ -45,6 +45,27 @@ TEST_F(Plans, WhatTheProcessHoldsAlreadyCounts) {
   EXPECT_GE(*smallest_budget(manifest(), {.baseline = held}), least() + held);
 }
 
+TEST_F(Plans, NoBudgetIsBelowWhatTheProcessHasHeld) {
+  const std::uint64_t peak = 50'000'000;
+  EXPECT_EQ(*smallest_budget(manifest(), {.peak = peak}), peak);
+  EXPECT_FALSE(plan_residency(manifest(), {.budget = peak - 1, .peak = peak}));
+  EXPECT_EQ(*smallest_budget(manifest(), {.peak = 1}), least());
+}
+
+// Of a pass, the shortest here.
+TEST_F(Plans, WhatEachRowTakesOfTheCallerCounts) {
+  const std::uint64_t each = 12'000;
+  const std::uint64_t more = *smallest_budget(manifest(), {.row_bytes = each}) - least();
+  const std::uint32_t rows = plan(least()).most_rows;
+  EXPECT_GE(more, rows * each);
+  EXPECT_LE(more, rows * each * 5 / 4);
+}
+
+TEST_F(Plans, ASamplerThatKeepsLessLeavesMore) {
+  const std::uint64_t greedy = *smallest_budget(manifest(), {.answer_bytes = 4});
+  EXPECT_GE(least() - greedy, std::uint64_t{24} * kConfig.vocab);
+}
+
 TEST_F(Plans, ALargeBudgetPagesNothing) {
   const ResidencyPlan made = plan(std::uint64_t{1} << 30);
   EXPECT_FALSE(made.pages_anything());
@@ -158,7 +179,7 @@ TEST_F(Plans, SlowStorageMakesPagesStayCodedAndFastStorageDecoded) {
   large.ffn_width = 2048;
   test::MemoryPages pages = test::random_model(Format::kQ8, large);
   ResidencyRequest request{.threads = 2, .coded_share = 0.6};
-  request.budget = *smallest_budget(pages.manifest(), request) + 11'500'000;
+  request.budget = *smallest_budget(pages.manifest(), request) + 10'500'000;
   const auto coded_at = [&](double storage) {
     request.rates.storage = storage;
     return plan_residency(pages.manifest(), request)->coded_bytes;

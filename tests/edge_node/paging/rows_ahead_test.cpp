@@ -172,6 +172,11 @@ TEST(ReadCost, AGapCostsAThirdOfAnotherRead) {
   EXPECT_EQ(none->gap(), ReadCost::kUsualGap);
 }
 
+TEST(ReadCost, WhereReadsCostOnlyTheirBytesNothingIsReadBetween) {
+  EXPECT_LT((ReadCost{.each = 1e-7, .byte = 1.0 / 300e6}.gap()), 16U);
+  EXPECT_EQ((ReadCost{.each = -1e-7, .byte = 1.0 / 300e6}.gap()), 0U);
+}
+
 TEST(RowsAhead, NeverReadsBeyondItsBuffer) {
   const Matrix matrix;
   const RowTable table(matrix.pages, 0), other(matrix.pages, 0);

@@ -2,11 +2,14 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <memory>
+
+#include "common/env/real/internal/program_text.h"
 
 namespace skein::real {
 
@@ -39,6 +42,15 @@ std::vector<std::string> RealTextFiles::names(const std::string& directory) {
   }
   std::ranges::sort(names);
   return names;
+}
+
+// Large blocks are the system's again when they are freed, however many were before.
+constexpr int kLargeBlock = 128 << 10;
+
+void RealPressure::give_back() {
+  ::mallopt(M_MMAP_THRESHOLD, kLargeBlock);
+  ::malloc_trim(0);
+  drop_program_text();
 }
 
 }  // namespace skein::real

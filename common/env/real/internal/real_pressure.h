@@ -14,6 +14,7 @@ class RealTextFiles final : public TextFiles {
 class RealPressure final : public PressureGauge {
  public:
   Pressure sample() override { return read_pressure(files_); }
+  void give_back() override;
 
  private:
   RealTextFiles files_;

@@ -154,5 +154,27 @@ TEST(RealEnv, TheGaugeReadsThisMachine) {
   if (first.machine_stalls) EXPECT_LE(first.machine_stalls->some, second.machine_stalls->some);
 }
 
+// Of the heap, what lies below a block that is still in use, too; and program text.
+TEST(Pressure, AProcessGivesBackWhatItDoesNotNeed) {
+  RealEnv real({.compute_threads = 1});
+  PressureGauge& gauge = real.env().pressure;
+  constexpr std::size_t kBlock = 4096;
+  std::vector<std::vector<std::byte>> blocks(4096);
+  for (auto& block : blocks) block.assign(kBlock, std::byte{1});
+  blocks.erase(blocks.begin(), blocks.end() - 1);
+  const auto before = gauge.sample().process;
+  gauge.give_back();
+  const auto after = gauge.sample().process;
+  ASSERT_TRUE(before && after);
+  const std::uint64_t freed = std::uint64_t{4096} * kBlock;
+  EXPECT_LT(after->resident_bytes + freed / 2, before->resident_bytes);
+  // What it will hold counts the text that comes back, never more than there has been.
+  EXPECT_GT(after->without_model(), after->resident_bytes);
+  EXPECT_LE(after->without_model(), after->peak_bytes);
+  EXPECT_EQ((ProcessMemory{100, 200}.without_model()), 200U);
+  gauge.give_back();
+  EXPECT_EQ(blocks.back(), std::vector<std::byte>(kBlock, std::byte{1}));
+}
+
 }  // namespace
 }  // namespace skein
