@@ -161,7 +161,10 @@ class Group {
     if (::stat(device_of.c_str(), &facts) != 0) return false;
     device_ = std::to_string(major(facts.st_dev)) + ":" + std::to_string(minor(facts.st_dev));
     const std::string rate = std::to_string(most_per_second);
-    if (v2_) return most_per_second == 0 || put(memory_ + "/io.max", device_ + " rbps=" + rate);
+    if (v2_) {
+      return most_per_second == 0 ? ::access((memory_ + "/io.stat").c_str(), F_OK) == 0
+                                  : put(memory_ + "/io.max", device_ + " rbps=" + rate);
+    }
     if (blkio_.empty() || ::mkdir(blkio_.c_str(), 0755) != 0) return false;
     return most_per_second == 0 ||
            put(blkio_ + "/blkio.throttle.read_bps_device", device_ + " " + rate);
