@@ -96,8 +96,8 @@ class Sweep {
   }
 
   // Of one budget and speed the sides come one after another, so that what else the machine does
-  // meets all of them.
-  void run() {
+  // meets all of them. False: --points cannot be written.
+  bool run() {
     for (const double mbps : asked_.speeds) {
       for (const double percent : asked_.percents) {
         for (const BudgetSide side : test::kBudgetSides) {
@@ -109,13 +109,14 @@ class Sweep {
           if (is_new && !asked_.only_draw) {
             point = measure(side, percent, bench);
             point["key"] = key;
-            std::ofstream(asked_.points, std::ios::app) << boost::json::serialize(point) << "\n";
             print(point);
+            if (!keep(point)) return false;
           }
           if (!point.empty()) drawn_.push_back(drawn(side, percent, mbps, point));
         }
       }
     }
+    return true;
   }
 
   bool draw() const {
@@ -123,6 +124,9 @@ class Sweep {
     char title[256];
     std::snprintf(title, sizeof title, "%s, %.0f MB: tokens/s under a memory budget",
                   std::filesystem::path(asked_.file).filename().c_str(), bytes_ / 1e6);
+    const std::filesystem::path folder = std::filesystem::path(asked_.svg).parent_path();
+    std::error_code wrong;  // told by the file
+    if (!folder.empty()) std::filesystem::create_directories(folder, wrong);
     std::ofstream file(asked_.svg);
     file << test::draw({asked_.title.empty() ? title : asked_.title, asked_.caption, drawn_});
     file.flush();
@@ -131,6 +135,13 @@ class Sweep {
   }
 
  private:
+  bool keep(const boost::json::object& point) const {
+    std::ofstream file(asked_.points, std::ios::app);
+    file << boost::json::serialize(point) << "\n" << std::flush;
+    if (!file) std::printf("%s cannot be written\n", asked_.points.c_str());
+    return static_cast<bool>(file);
+  }
+
   BenchAsked bench_of(BudgetSide side, double percent, double mbps) const {
     BenchAsked bench{
         .file = side == BudgetSide::kCoded ? asked_.coded : asked_.file,
@@ -219,8 +230,7 @@ int main_of(int argc, char** argv) {
   }
   Sweep sweep(asked);
   if (!sweep.read_points()) return 3;
-  sweep.run();
-  return sweep.draw() ? 0 : 6;
+  return sweep.run() && sweep.draw() ? 0 : 6;
 }
 
 }  // namespace
