@@ -55,5 +55,29 @@ TEST_F(Cgroup, AProgramThatIsNotThereIsAFailure) {
   EXPECT_NE(run_in_cgroup({.memory_bytes = 64 * kMiB}, {"/nowhere/program"}).failure, "");
 }
 
+TEST_F(Cgroup, CountsWhatIsReadOfTheDeviceThatIsNamed) {
+  const std::string path =
+      std::filesystem::current_path() / ("cgroup-test-" + std::to_string(::getpid()));
+  std::ofstream(path) << std::string(8 * kMiB, 'a');
+  const auto read = [&](std::uint64_t bytes_per_second) {
+    return run_in_cgroup(
+        {.memory_bytes = 64 * kMiB, .read_bytes_per_second = bytes_per_second, .device_of = path},
+        {"/bin/dd", "if=" + path, "of=/dev/null", "bs=1M", "iflag=direct"});
+  };
+  const CgroupRun free = read(0);
+  const CgroupRun limited = read(64 * kMiB);
+  std::filesystem::remove(path);
+  if (!free.failure.empty() || free.exit_code != 0) {
+    const std::string why = "NOT TESTED HERE, counted reads: " + free.failure + free.output;
+    std::cerr << why << '\n';
+    GTEST_SKIP() << why;
+  }
+  for (const CgroupRun& run : {free, limited}) {
+    EXPECT_EQ(run.exit_code, 0) << run.failure << run.output;
+    EXPECT_GE(run.read_bytes, 8 * kMiB);
+    EXPECT_LT(run.read_bytes, 12 * kMiB);  // and what the program itself is read from
+  }
+}
+
 }  // namespace
 }  // namespace skein::test

@@ -16,6 +16,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <optional>
@@ -28,7 +29,8 @@ namespace skein::test {
 
 struct CgroupLimits {
   std::uint64_t memory_bytes = 0;  // anonymous memory and page cache together; swap is none
-  // Reads of the device under `device_of` (a path), by anyone in the group, page faults included.
+  // Reads of the device under `device_of` (a path), by anyone in the group, page faults included,
+  // are counted and, unless this is 0, no faster. No path: neither.
   std::uint64_t read_bytes_per_second = 0;
   std::string device_of{};
   std::chrono::seconds deadline{120};  // then it is killed
@@ -40,6 +42,7 @@ struct CgroupRun {
   bool killed = false;           // by the kernel, for memory
   bool late = false;             // by us, at the deadline
   std::uint64_t peak_bytes = 0;  // the most the group ever held
+  std::uint64_t read_bytes = 0;  // from the device under device_of
   std::string output;            // standard output and error
 };
 
@@ -65,6 +68,18 @@ inline std::uint64_t counted(const std::string& text, const std::string& key) {
   std::uint64_t value = 0;
   while (lines >> name >> value) {
     if (name == key) return value;
+  }
+  return 0;
+}
+
+// Of a device that is named at the start of a line: the number behind `words` there; 0 without.
+inline std::uint64_t counted_of_device(const std::string& text, const std::string& device,
+                                       const std::string& words) {
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    const std::size_t at = line.find(words);
+    if (!line.starts_with(device + " ") || at == std::string::npos) continue;
+    return std::strtoull(line.c_str() + at + words.size(), nullptr, 10);
   }
   return 0;
 }
@@ -141,15 +156,18 @@ class Group {
     put(memory_ + "/memory.memsw.limit_in_bytes", limit);
     return fine;
   }
-  bool limit_reads(std::uint64_t bytes_per_second, const std::string& device_of) {
+  bool watch_reads(std::uint64_t most_per_second, const std::string& device_of) {
     struct stat facts{};
     if (::stat(device_of.c_str(), &facts) != 0) return false;
-    const std::string device =
-        std::to_string(major(facts.st_dev)) + ":" + std::to_string(minor(facts.st_dev));
-    const std::string rate = std::to_string(bytes_per_second);
-    if (v2_) return put(memory_ + "/io.max", device + " rbps=" + rate);
+    device_ = std::to_string(major(facts.st_dev)) + ":" + std::to_string(minor(facts.st_dev));
+    const std::string rate = std::to_string(most_per_second);
+    if (v2_) {
+      return most_per_second == 0 ? ::access((memory_ + "/io.stat").c_str(), F_OK) == 0
+                                  : put(memory_ + "/io.max", device_ + " rbps=" + rate);
+    }
     if (blkio_.empty() || ::mkdir(blkio_.c_str(), 0755) != 0) return false;
-    return put(blkio_ + "/blkio.throttle.read_bps_device", device + " " + rate);
+    return most_per_second == 0 ||
+           put(blkio_ + "/blkio.throttle.read_bps_device", device_ + " " + rate);
   }
   bool join() const {  // the calling process
     const bool reads =
@@ -162,6 +180,11 @@ class Group {
         bytes;
     return bytes;
   }
+  std::uint64_t bytes_read() const {
+    if (v2_) return counted_of_device(text_of(memory_ + "/io.stat"), device_, "rbytes=");
+    const std::string file = blkio_ + "/blkio.throttle.io_service_bytes";
+    return blkio_.empty() ? 0 : counted_of_device(text_of(file), device_, "Read ");
+  }
   bool killed_any() const {
     return counted(text_of(memory_ + (v2_ ? "/memory.events" : "/memory.oom_control")),
                    "oom_kill") > 0;
@@ -172,6 +195,7 @@ class Group {
   bool made_ = false;
   std::string memory_;
   std::string blkio_;
+  std::string device_;  // "major:minor", whose reads are counted
 };
 
 // Its output until it ends or the deadline has passed.
@@ -210,9 +234,9 @@ inline CgroupRun run_in_cgroup(const CgroupLimits& limits, std::vector<std::stri
     run.failure = "no cgroup can be made in " + place->memory + " (it takes root, or delegation)";
     return run;
   }
-  if (limits.read_bytes_per_second > 0 &&
-      !group.limit_reads(limits.read_bytes_per_second, limits.device_of)) {
-    run.failure = "the cgroup cannot limit reads of the device under " + limits.device_of;
+  if (!limits.device_of.empty() &&
+      !group.watch_reads(limits.read_bytes_per_second, limits.device_of)) {
+    run.failure = "the cgroup cannot watch reads of the device under " + limits.device_of;
     return run;
   }
   std::vector<char*> words;
@@ -238,6 +262,7 @@ inline CgroupRun run_in_cgroup(const CgroupLimits& limits, std::vector<std::stri
     run.failure = "the program could not be started in its cgroup: " + argv.front();
   }
   run.peak_bytes = group.peak();
+  run.read_bytes = group.bytes_read();
   run.killed = group.killed_any();
   return run;
 }
