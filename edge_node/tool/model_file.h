@@ -26,6 +26,9 @@ struct ModelArguments {
   std::uint64_t extra_bytes = 0;  // of the budget, for the command's own results ...
   std::uint32_t extra_rows = 0;   // ... and for so many rows of logits
   std::uint32_t sessions = 1;     // states at once
+  // Reads are made slower (Command::storage_mbps). Without a budget what is mapped is not read but
+  // looked at, so the file is read once before.
+  bool slow_storage = false;
   // What the plan goes by instead of measuring: million bytes a second that storage, a coder and
   // memory deliver.
   std::vector<double> paging_rates;
