@@ -249,8 +249,8 @@ Task<Result<void>> make_artifact(Env env, Terminal& terminal,
   const PageCoding coding = coded ? PageCoding::kCoded : PageCoding::kPlain;
   if (plan && plan->only_pages) {
     if (!options->name.empty() || !options->version.empty()) {
-      co_return fail(Errc::kUsage, "the same artifact keeps its name and version",
-                     "--only entropy", "leave out --name and --model-version");
+      co_return fail(Errc::kUsage, "the same artifact keeps its name and version", "--only entropy",
+                     "leave out --name and --model-version");
     }
     Recoding what{.in = options->in, .out = options->out, .coding = coding, .key = key};
     co_return co_await recode_artifact(env, terminal, *options, std::move(what));

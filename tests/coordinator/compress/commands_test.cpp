@@ -129,8 +129,8 @@ TEST_F(CompressCommands, OnlyAHeadIsNamedAsWasAskedToo) {
   for (const std::vector<std::string>& model : made_from) {
     std::vector<std::string> words = {"compress"};
     words.insert(words.end(), model.begin(), model.end());
-    words.insert(words.end(), {"-o", bench_.path("x.skein"), "--only", "head", "--set",
-                               "calibration.ids=1024"});
+    words.insert(words.end(),
+                 {"-o", bench_.path("x.skein"), "--only", "head", "--set", "calibration.ids=1024"});
     run(words);
     EXPECT_EQ(open("x.skein")->manifest().name, model.size() == 1 ? "tiny" : "");
     words.insert(words.end(), {"--name", "other", "--model-version", "v7"});

@@ -5,6 +5,7 @@
 #include "kernels/isa/isa.h"
 #include "tests/edge_node/app/edge_node_world.h"
 #include "tests/edge_node/spoken_pages.h"
+#include "tests/support/forwarding_disk.h"
 #include "tests/support/planted_pressure.h"
 
 namespace skein {
@@ -17,6 +18,14 @@ using test::SpokenPages;
 
 constexpr ModelConfig kShape = {
     .layers = 2, .width = 512, .heads = 8, .head_size = 64, .ffn_width = 2048, .vocab = 300};
+
+// A disk on which so much is free.
+class CrowdedDisk final : public test::ForwardingDisk {
+ public:
+  using ForwardingDisk::ForwardingDisk;
+  Result<std::uint64_t> free_bytes(const std::string&) override { return free; }
+  std::uint64_t free = std::uint64_t{1} << 40;
+};
 
 class EdgeNodeUnderABudget : public test::EdgeNodeWorld {
  protected:
@@ -137,7 +146,8 @@ class EdgeNodeUnderABudget : public test::EdgeNodeWorld {
   }
 
   test::PlantedPressure gauge_;
-  Env pressed_{env_.executor, env_.clock,   env_.network, env_.disk,
+  CrowdedDisk disk_{env_.disk};
+  Env pressed_{env_.executor, env_.clock,   env_.network, disk_,
                env_.random,   env_.compute, env_.log,     gauge_};
   SpokenPages first_{kShape, 1};
 };
@@ -259,6 +269,49 @@ TEST_F(EdgeNodeUnderABudget, LaysItsFileOutAnewWhenItIsNoLongerWhole) {
   const std::string file = folder_.path() + "/data/paged/" + first_.digest().hex() + ".skein";
   std::filesystem::resize_file(file, 100'000);
   EXPECT_EQ(answers(), expected);
+}
+
+TEST_F(EdgeNodeUnderABudget, AloneItSaysWhatIsMissingOnAFullDiskAndEnds) {
+  EdgeConfig config = config_with(first_);
+  config.memory_budget = smallest(config_with(first_));
+  disk_.free = 1000;
+  const auto refused = try_start(config);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(exit_code(refused.error().code), 6);
+  EXPECT_NE(refused.error().what.find("bytes too few"), std::string::npos) << refused.error().what;
+  node_.reset();
+  disk_.free = std::uint64_t{1} << 40;
+  start_within(config, config.memory_budget);
+  stop();
+  // Installed before, its file gone: the slot is whole all the same.
+  std::filesystem::remove_all(folder_.path() + "/data/paged");
+  disk_.free = 1000;
+  const auto again = try_start(config);
+  ASSERT_FALSE(again);
+  EXPECT_EQ(again.error(), refused.error());
+  node_.reset();
+  disk_.free = std::uint64_t{1} << 40;
+  start_within(config, config.memory_budget);
+  EXPECT_EQ(answers().size(), kPrompts);
+}
+
+TEST_F(EdgeNodeUnderABudget, WithACoordinatorItWaitsForRoomOnAFullDisk) {
+  const std::uint64_t least = smallest(config_with(first_));
+  const EdgeConfig config = published(first_);
+  start_within(config, least);
+  ASSERT_TRUE(soon([&] { return node_->active() == v1_ && !coordinator_.offer; }));
+  const std::vector<std::string> expected = answers();
+  const std::uint64_t sent = coordinator_.behind.page_bytes_sent;
+  stop();
+  std::filesystem::remove_all(folder_.path() + "/data/paged");
+  disk_.free = 1000;
+  start_within(config, least);
+  EXPECT_EQ(ask("GET", "/ready").status, 503);
+  EXPECT_EQ(ask("GET", "/health").status, 200);
+  disk_.free = std::uint64_t{1} << 40;
+  ASSERT_TRUE(soon([&] { return node_->active() == v1_; }));
+  EXPECT_EQ(answers(), expected);
+  EXPECT_EQ(coordinator_.behind.page_bytes_sent, sent);
 }
 
 }  // namespace
