@@ -35,9 +35,11 @@ Task<void> BudgetWatch::run() {
 Result<void> BudgetWatch::look_at_model() {
   std::vector<Digest> models = host_.in_use();
   const auto current = host_.current();
-  if (current == nullptr || models == models_) return {};
+  const std::uint64_t lent = memory_.lent();
+  if (current == nullptr || (models == models_ && lent == lent_)) return {};
   TRY(const std::uint64_t least, memory_.smallest(*current->budgeted));
   models_ = std::move(models);
+  lent_ = lent;
   if (policy_) {
     const BudgetActions actions = policy_->step(RaiseFloor{least}, env_.clock.now());
     if (actions.set) memory_.set_budget(actions.set->bytes);

@@ -26,7 +26,8 @@ class BudgetWatch {
   ModelHost& host_;
   WeightMemory& memory_;
   std::optional<BudgetPolicy> policy_;  // once there is a model
-  std::vector<Digest> models_;          // that the floor is of
+  std::vector<Digest> models_;          // that the floor is of ...
+  std::uint64_t lent_ = 0;              // ... beside so much for others
   std::uint64_t shrunk_ = 0, grown_ = 0;
 };
 

@@ -27,6 +27,17 @@ class CrowdedDisk final : public test::ForwardingDisk {
   std::uint64_t free = std::uint64_t{1} << 40;
 };
 
+// The reason of every event that has one.
+class HeardLog final : public Log {
+ public:
+  void write(LogLevel, std::string_view event, LogFields fields) override {
+    for (const LogField& field : fields) {
+      if (field.key == "reason") reasons[std::string(event)] = field.value;
+    }
+  }
+  std::map<std::string, std::string> reasons;
+};
+
 class EdgeNodeUnderABudget : public test::EdgeNodeWorld {
  protected:
   static constexpr int kPrompts = 5;
@@ -147,8 +158,9 @@ class EdgeNodeUnderABudget : public test::EdgeNodeWorld {
 
   test::PlantedPressure gauge_;
   CrowdedDisk disk_{env_.disk};
+  HeardLog log_;
   Env pressed_{env_.executor, env_.clock,   env_.network, disk_,
-               env_.random,   env_.compute, env_.log,     gauge_};
+               env_.random,   env_.compute, log_,         gauge_};
   SpokenPages first_{kShape, 1};
 };
 
@@ -312,6 +324,49 @@ TEST_F(EdgeNodeUnderABudget, WithACoordinatorItWaitsForRoomOnAFullDisk) {
   ASSERT_TRUE(soon([&] { return node_->active() == v1_; }));
   EXPECT_EQ(answers(), expected);
   EXPECT_EQ(coordinator_.behind.page_bytes_sent, sent);
+}
+
+TEST_F(EdgeNodeUnderABudget, TakesPartInARoundIfThereIsMemoryForItAndElseSaysHowMuchWouldDo) {
+  const std::vector<std::string> expected = answers_of_the_whole(first_);
+  const std::uint64_t least = smallest(config_with(first_));
+  EdgeConfig config = published(first_);
+  config.text = folder_.path() + "/own.txt";
+  config.consent = true;
+  std::string words;
+  for (int i = 0; i < 40; ++i) words += "pallet " + std::to_string(i % 7) + " moved to the gate\n";
+  ASSERT_TRUE(real_.run(replace_file(env_.disk, config.text, as_bytes(words))));
+  coordinator_.round =
+      RoundOffer{.round = RoundId(1), .artifact = v1_, .learning_rate = 0.01F, .max_tokens = 128};
+  const auto takes_part = [&](const EdgeConfig& how) {
+    coordinator_.upload.reset();
+    coordinator_.uploaded.clear();
+    std::filesystem::remove_all(how.data_dir + "/rounds");
+    EXPECT_TRUE(try_start(how));
+    EXPECT_TRUE(soon([&] { return node_->active() == v1_; }));
+    const std::vector<std::string> said = answers_at_once();
+    EXPECT_EQ(said, expected);
+    EXPECT_TRUE(becomes(1, "skein_rounds_counted_total")) << log_.reasons["round not joined"];
+    EXPECT_EQ(answers_at_once(), expected);
+    stop();
+    return coordinator_.uploaded;
+  };
+  const Buffer update = takes_part(config);
+  std::filesystem::remove_all(config.data_dir + "/rounds");
+
+  config.memory_budget = least + (2 << 20);
+  ASSERT_TRUE(try_start(config));
+  ASSERT_TRUE(soon([&] { return log_.reasons.contains("round not joined"); }));
+  const std::string reason = log_.reasons["round not joined"];
+  EXPECT_TRUE(reason.starts_with("training: ")) << reason;
+  const std::size_t at = reason.find("([node] memory_budget): give at least ");
+  ASSERT_NE(at, std::string::npos) << reason;
+  EXPECT_EQ(answers(), expected);
+  stop();
+
+  config.memory_budget = std::stoull(reason.substr(at + 38)) << 20U;
+  EXPECT_GT(config.memory_budget, least + (25U << 20U)) << "the weights as floats alone";
+  EXPECT_LT(config.memory_budget, 8 * least);
+  EXPECT_EQ(takes_part(config), update);
 }
 
 }  // namespace
