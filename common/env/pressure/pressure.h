@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -74,6 +75,18 @@ class PressureGauge {
  public:
   virtual ~PressureGauge() = default;
   virtual Pressure sample() = 0;
+  // Has `wake` called, on the loop, when the kernel tells of pressure by itself; empty: no longer.
+  // Where it cannot or may not tell nothing is ever called, so whoever asks samples as well.
+  virtual void on_pressure(std::function<void()> /*wake*/) {}
 };
+
+// A file that is ready for an urgent read when its news comes, and what is written to it first.
+struct PressureTrigger {
+  std::string path;
+  std::string ask;
+  friend bool operator==(const PressureTrigger&, const PressureTrigger&) = default;
+};
+// Of the machine and, under cgroup v2, of the own group.
+std::vector<PressureTrigger> pressure_triggers(TextFiles& files);
 
 }  // namespace skein

@@ -9,6 +9,7 @@
 #include "kernels/isa/isa.h"
 #include "simulations/world/world.h"
 #include "tests/edge_node/spoken_pages.h"
+#include "tests/support/planted_pressure.h"
 
 namespace skein {
 namespace {
@@ -59,8 +60,13 @@ Said said_by_the_whole(PageSource& pages, std::size_t session) {
 
 class PagedDevice {
  public:
-  PagedDevice(std::uint64_t seed, const FaultPlan& plan)
-      : world({.seed = seed, .faults = plan}), env(world.node_env("device")) {}
+  PagedDevice(std::uint64_t seed, const FaultPlan& plan, PressureGauge* gauge = nullptr)
+      : world({.seed = seed, .faults = plan}), env(pressed(world.node_env("device"), gauge)) {}
+
+  static Env pressed(Env own, PressureGauge* gauge) {
+    return {own.executor, own.clock,   own.network, own.disk,
+            own.random,   own.compute, own.log,     gauge == nullptr ? own.pressure : *gauge};
+  }
 
   // Everything but answers may fail and is tried again, as a device does that is switched on again.
   Task<void> install(PageSource& pages, Digest& digest) {
@@ -265,6 +271,40 @@ TEST_F(DeviceOnAFullDisk, ASessionEndsAndTheNextOneAnswersOnceThereIsRoom) {
   device_.world.run(device_.answer(0, said));
   EXPECT_EQ(said.ids, expected.ids);
   EXPECT_EQ(said.state, expected.state);
+}
+
+TEST(PagedDevice, MeetsPressureThatTheKernelTellsOfAtOnceAndOtherPressureWithinASecond) {
+  ASSERT_TRUE(select_isa(""));
+  test::SpokenPages pages(kShape, 5);
+  test::PlantedPressure gauge;
+  PagedDevice device(1, {}, &gauge);
+  Digest digest;
+  device.world.run(device.install(pages, digest));
+  const std::uint64_t budget = least_for(pages) + (std::uint64_t{2} << 20);
+  device.open(budget);
+  device.world.run(device.load(digest));
+  TaskGroup watching(device.world.executor());
+  watching.spawn(device.watch->run());
+  const auto wait = [&](Duration time) { device.world.run(device.env.clock.sleep_for(time)); };
+  const WeightMemory& memory = *device.host->memory();
+  wait(std::chrono::milliseconds(1500));
+  ASSERT_TRUE(gauge.tell);
+  gauge.now.heat = Heat::kCritical;
+  gauge.tell();
+  gauge.tell();
+  wait(std::chrono::milliseconds(1));
+  EXPECT_LT(memory.budget(), budget);
+  EXPECT_EQ(device.watch->shrunk(), 1U);
+  // Untold, it is seen at the next look.
+  gauge.now.heat = Heat::kCool;
+  wait(minutes(3));
+  EXPECT_EQ(memory.budget(), budget);
+  gauge.now.heat = Heat::kCritical;
+  wait(seconds(1));
+  EXPECT_LT(memory.budget(), budget);
+  device.world.run(watching.stop());
+  EXPECT_FALSE(gauge.tell) << "nobody listens any more";
+  device.world.run(device.host->stop());
 }
 
 }  // namespace
