@@ -121,6 +121,10 @@ Task<Result<Digest>> write_signed_artifact(Disk& disk, std::string path, PageSou
   co_return manifest.digest();
 }
 
+std::uint64_t plain_file_bytes(const SignedManifest& manifest, const Manifest& decoded) {
+  return page_offsets(plain_sizes(decoded), kArtifactHeaderBytes + manifest.bytes.size()).back();
+}
+
 bool is_artifact(ByteView file) {
   return file.size() >= kArtifactMagic.size() &&
          std::equal(kArtifactMagic.begin(), kArtifactMagic.end(), file.begin());

@@ -29,6 +29,9 @@ Task<Result<Digest>> write_signed_artifact(Disk& disk, std::string path, PageSou
                                            SignedManifest manifest,
                                            PageCoding coding = PageCoding::kPlain);
 
+// How large that file is, with plain pages.
+std::uint64_t plain_file_bytes(const SignedManifest& manifest, const Manifest& decoded);
+
 // Whether the first bytes say ".skein"; checks nothing else.
 bool is_artifact(ByteView file);
 

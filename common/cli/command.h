@@ -9,6 +9,7 @@
 #include <iosfwd>
 #include <string>
 
+#include "common/cli/byte_size.h"
 #include "common/env/env.h"
 
 namespace skein {
@@ -39,11 +40,27 @@ inline void add_threads_option(CLI::App& command, Command& chosen) {
       ->check(CLI::Range(0U, kMaxThreads));
 }
 
+// `size` is a number or an optional one, of bytes.
+template <class Size>
+CLI::Option* add_size_option(CLI::App& command, const std::string& name, Size& size,
+                             const std::string& about) {
+  const auto to_bytes = [](std::string& text) {
+    const auto bytes = parse_byte_size(text, "");
+    if (bytes) text = std::to_string(*bytes);
+    return bytes ? std::string() : to_string(bytes.error());
+  };
+  return command.add_option(name, size, about)
+      ->transform(CLI::Validator(to_bytes, ""))
+      ->type_name("SIZE");
+}
+
 // For commands that read weights while they run: figures of slower storage, on this one.
 inline void add_storage_options(CLI::App& command, Command& chosen) {
   command
-      .add_option("--storage-mbps", chosen.storage_mbps,
-                  "read weights from storage no faster than so many million bytes a second")
+      .add_option(
+          "--storage-mbps", chosen.storage_mbps,
+          "read weights from storage no faster than so many million bytes a second; without "
+          "--memory-budget that is the whole file, once, before anything else")
       ->check(CLI::Range(kLeastStorageMbps, kMostStorageMbps));
   command
       .add_option("--storage-latency-us", chosen.storage_latency_us,

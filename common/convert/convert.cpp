@@ -39,6 +39,7 @@ class PagesInMemory final : public MemoryArtifact {
                   [&](const std::string& other) { return first_word(other) == word; });
     note_technique(manifest_, std::move(technique));
   }
+  void set_name(std::string name) override { manifest_.name = std::move(name); }
 
   Manifest manifest_;
   std::vector<PageMemory> pages_;

@@ -63,6 +63,7 @@ class MemoryArtifact : public PageSource {
   virtual ByteView page_bytes(PageIndex index) const = 0;
   // One more of Manifest::techniques, unless it is there; one of the same first word is replaced.
   virtual void note(std::string technique) = 0;
+  virtual void set_name(std::string name) = 0;  // Manifest::name
 };
 Result<std::unique_ptr<MemoryArtifact>> convert(const Checkpoint& checkpoint,
                                                 const ConvertOptions& options);

@@ -29,7 +29,6 @@ struct MakeOptions {
   std::string in, out, vocabulary, key, name, version, report;
   std::string precision = "keep";
   std::optional<CompressionRequest> compression;  // compress; import has none
-  std::string memory_budget;
   bool plan_only = false;
   bool json = false;
 };
@@ -115,11 +114,8 @@ Task<Result<std::vector<TokenId>>> read_ids(Env env, std::string path, const Sou
 }
 
 // The plan that was asked for; none for an import.
-Result<std::optional<CompressionPlan>> plan_of(MakeOptions& options) {
+Result<std::optional<CompressionPlan>> plan_of(const MakeOptions& options) {
   if (!options.compression) return std::optional<CompressionPlan>{};
-  if (!options.memory_budget.empty()) {
-    TRY(options.compression->memory_budget, parse_size(options.memory_budget));
-  }
   TRY(CompressionPlan plan, CompressionPlan::make(*options.compression));
   return std::optional(std::move(plan));
 }
@@ -251,6 +247,10 @@ Task<Result<void>> make_artifact(Env env, Terminal& terminal,
   CO_TRY(const std::optional<SigningKey> key, co_await read_key(env, options->key));
   const PageCoding coding = plan ? plan->pages : PageCoding::kPlain;
   if (plan && plan->only_pages) {
+    if (!options->name.empty() || !options->version.empty()) {
+      co_return fail(Errc::kUsage, "the same artifact keeps its name and version", "--only entropy",
+                     "leave out --name and --model-version");
+    }
     Recoding what{.in = options->in, .out = options->out, .coding = coding, .key = key};
     co_return co_await recode_artifact(env, terminal, *options, std::move(what));
   }
@@ -353,8 +353,8 @@ void add_compress(CLI::App& tool, Command& chosen) {
                       "nearest");
   command->add_option("--bits-per-weight", request.bits_per_weight,
                       "the least loss in so many bits; all tensors count");
-  command->add_option("--memory-budget", options->memory_budget,
-                      "the least loss in so many bytes (900M, 1.5G); the embedding stays on disk");
+  add_size_option(*command, "--memory-budget", request.memory_budget,
+                  "the least loss in so many bytes (900M, 1.5G); the embedding stays on disk");
   command->add_option("--calibration", request.calibration,
                       "a text like those the model will meet; none: one sampled from the model");
   command->add_option("--held-out", request.held_out,

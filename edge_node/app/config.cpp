@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "common/artifact/model_config.h"
+#include "common/cli/byte_size.h"
 #include "common/env/network.h"
 #include "common/wire/messages.h"
 
@@ -50,22 +51,10 @@ Set number(Number EdgeConfig::* member, Number most) {
   };
 }
 
-// Bytes, or a number with K, M or G behind it.
 bool set_memory_budget(EdgeConfig& config, std::string_view value) {
-  constexpr std::string_view kUnits = "KMG";
-  std::uint64_t number = 0;
-  const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
-  std::string_view unit = value.substr(static_cast<std::size_t>(end - value.data()));
-  if (error != std::errc{} || number == 0 || unit.size() > 1) return false;
-  unsigned shift = 0;
-  if (!unit.empty()) {
-    const std::size_t found = kUnits.find(static_cast<char>(unit[0] & ~0x20));
-    if (found == std::string_view::npos) return false;
-    shift = 10 * (static_cast<unsigned>(found) + 1);
-  }
-  if (number > (std::uint64_t{1} << 60U) >> shift) return false;
-  config.memory_budget = number << shift;
-  return true;
+  const auto bytes = parse_byte_size(value, {});
+  config.memory_budget = bytes.value_or(0);
+  return bytes.has_value();
 }
 
 bool set_log_level(EdgeConfig& config, std::string_view value) {
@@ -88,7 +77,8 @@ const std::vector<Setting>& settings() {
       {"node", "artifact", "a .skein file", text(&EdgeConfig::artifact)},
       {"node", "artifact_key", "a PEM file", text(&EdgeConfig::artifact_key)},
       {"node", "threads", "0 to 1024", number(&EdgeConfig::threads, 1024U)},
-      {"node", "memory_budget", "a size like 300M, for the whole process", set_memory_budget},
+      {"node", "memory_budget", "a size like 300M or 1.5G, for the whole process",
+       set_memory_budget},
       {"http", "listen", "ADDRESS:PORT", text(&EdgeConfig::listen)},
       {"http", "insecure", "true or false", flag(&EdgeConfig::insecure)},
       {"coordinator", "address", "HOST:PORT", text(&EdgeConfig::address)},

@@ -104,6 +104,8 @@ Task<Result<void>> EdgeNode::Parts::start() {
     }
   }
   CO_TRY(const Boot boot, co_await boot_slot(env, store, slots, host));
+  // With a coordinator its repeated offers are the occasions to try again.
+  if (boot.no_room && !link) co_return tl::unexpected<Error>(*boot.no_room);
   if (boot.slot) updater->set_slot(*boot.slot);
   if (boot.to_repair) duty.repair(*boot.to_repair);
   co_await host.sweep();

@@ -45,6 +45,26 @@ Task<Result<std::shared_ptr<HostedModel>>> ModelHost::open(Digest artifact) {
   co_return hosted;
 }
 
+Task<Result<std::shared_ptr<const HostedModel>>> ModelHost::open_whole(Digest artifact) {
+  CO_TRY(auto hosted, co_await open(artifact));
+  hosted->digest = artifact;
+  co_return hosted;
+}
+
+// Every page is mapped; beside them are vectors as floats, a parsed vocabulary (as much as
+// edge_node/paging counts for one) and tables.
+std::uint64_t ModelHost::memory_of_whole(const Manifest& manifest) {
+  constexpr std::uint64_t kMapped = 4096 + 512, kVocabularyTimes = 6;
+  constexpr std::uint64_t kSmallThings = std::uint64_t{1} << 20;
+  std::uint64_t bytes = manifest.tokenizer.bytes * kVocabularyTimes + kSmallThings;
+  for (const PageEntry& page : manifest.pages) bytes += page.bytes + kMapped;
+  for (const TensorEntry& tensor : manifest.tensors) {
+    bytes += 2 * sizeof(TensorEntry) + tensor.segments.size() * 2 * sizeof(Segment);
+    if (tensor.rows == 1) bytes += std::uint64_t{tensor.cols} * sizeof(float);
+  }
+  return bytes;
+}
+
 Task<Result<std::shared_ptr<HostedModel>>> ModelHost::open_budgeted(Digest artifact) {
   CO_TRY(const std::string path, co_await files_.lay_out(artifact));
   CO_TRY(auto pages, memory_->look_at(path, artifact));

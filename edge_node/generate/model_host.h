@@ -76,6 +76,9 @@ class ModelHost {
   // Runs `job` on Compute with a stored artifact's pages, within the budget.
   Task<Result<void>> try_out(Digest artifact, std::function<Result<void>(PageSource&)> job,
                              Duration cost);
+  // All of a stored artifact in memory, whatever the budget: for whoever was lent so much of it.
+  Task<Result<std::shared_ptr<const HostedModel>>> open_whole(Digest artifact);
+  static std::uint64_t memory_of_whole(const Manifest& manifest);  // bytes, at most
   // Files of artifacts that are not in use any more.
   Task<void> sweep();
   WeightMemory* memory() { return memory_ ? &*memory_ : nullptr; }  // nullptr: no budget

@@ -99,6 +99,8 @@ class Learner::Work {
     return options_.chunk_bytes >= 1 && options_.chunk_bytes <= kMaxPayloadBytes;
   }
 
+  Task<Result<std::uint64_t>> text_memory();
+
   Status status;
 
  private:
@@ -154,6 +156,14 @@ Task<Result<std::vector<TokenId>>> Learner::Work::read_text(const RoundOffer& of
                    options_.text_path);
   }
   co_return ids;
+}
+
+// The text and its ids, of a byte each at worst, which are handed on as copies.
+Task<Result<std::uint64_t>> Learner::Work::text_memory() {
+  if (options_.text_path.empty()) co_return 0;
+  CO_TRY(const auto file, co_await env_.disk.open(options_.text_path, OpenMode::kRead));
+  const std::uint64_t bytes = std::min(file->size(), kMaxTextBytes);
+  co_return bytes * (1 + 4 * sizeof(TokenId));
 }
 
 Task<void> Learner::Work::train_windows(std::shared_ptr<Trainer> trainer, Duration cost) {
@@ -299,6 +309,13 @@ Learner::Learner(Env env, LearnerOptions options)
 Learner::~Learner() = default;
 
 const Learner::Status& Learner::status() const { return work_->status; }
+
+Task<Result<std::uint64_t>> Learner::memory(RoundOffer offer, const Manifest& manifest) {
+  CO_TRY_VOID(check_offer(offer));
+  const std::uint64_t training = Trainer::memory(manifest, offer.context);
+  CO_TRY(const std::uint64_t text, co_await work_->text_memory());
+  co_return training + text;
+}
 
 Task<Result<LearnReport>> Learner::take_part(RoundOffer offer, LoadedModel model,
                                              CoordinatorCall call) {

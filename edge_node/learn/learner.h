@@ -56,6 +56,9 @@ class Learner {
   // and other errors of `call` mean: call again later, nothing is lost.
   Task<Result<LearnReport>> take_part(RoundOffer offer, LoadedModel model, CoordinatorCall call);
 
+  // What take_part takes beside the model, at most, in bytes.
+  Task<Result<std::uint64_t>> memory(RoundOffer offer, const Manifest& manifest);
+
   enum class Phase : unsigned char { kIdle, kTraining, kUploading };
   struct Status {
     Phase phase = Phase::kIdle;

@@ -116,6 +116,29 @@ Result<std::unique_ptr<Trainer>> Trainer::make(const Model& model, std::vector<T
   return std::unique_ptr<Trainer>(new Trainer(std::move(work)));
 }
 
+// The weights as floats, with one matrix more while it is turned; states, gradient, moments and
+// what is released of them; a window's tape (kernels/gradients/internal), and a block of logits.
+std::uint64_t Trainer::memory(const Manifest& manifest, std::uint32_t context) {
+  constexpr std::uint64_t kStates = 12, kOfTape = 22, kOfScratch = 32;
+  const ModelConfig& config = manifest.config;
+  const std::uint64_t width = config.width, neurons = config.ffn_width, tokens = context;
+  const std::uint64_t square = width * width;
+  const std::uint64_t head_square = std::uint64_t{config.head_size} * config.head_size;
+  std::uint64_t numbers = config.layers * (4 * square + 2 * width * neurons) +
+                          std::uint64_t{2} * config.vocab * width +
+                          std::max<std::uint64_t>(neurons, config.vocab) * width;
+  for (const TensorEntry& tensor : manifest.tensors) {
+    const std::uint64_t count = std::uint64_t{tensor.rows} * tensor.cols;
+    if (count < square) numbers += count;  // vectors, LoRAs
+  }
+  numbers += kStates * config.layers * config.heads * head_square;
+  numbers += tokens * config.layers * (kOfTape * width + neurons + 4 * config.heads);
+  numbers += tokens * (kOfScratch * width + 2 * neurons) + (tokens + 2) * head_square;
+  numbers += gradients::kHeadRows * (2ULL * config.vocab + 4 * width);
+  constexpr std::uint64_t kSmallThings = std::uint64_t{1} << 20;
+  return numbers * sizeof(float) + kSmallThings;
+}
+
 Trainer::~Trainer() = default;
 
 bool Trainer::done() const { return work_->done == windows_total(); }

@@ -26,6 +26,8 @@ class Trainer {
   // are those of pages that cannot be read.
   static Result<std::unique_ptr<Trainer>> make(const Model& model, std::vector<TokenId> ids,
                                                const TrainerOptions& options);
+  // What training takes beside the model, at most, in bytes; of texts apart.
+  static std::uint64_t memory(const Manifest& manifest, std::uint32_t context);
   ~Trainer();
   Trainer(const Trainer&) = delete;
   Trainer& operator=(const Trainer&) = delete;

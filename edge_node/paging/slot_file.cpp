@@ -36,6 +36,7 @@ Task<Result<std::string>> SlotFiles::lay_out(Digest artifact) {
   CO_TRY_VOID(co_await store_.disk().make_directories(folder_));
   CO_TRY(const auto pages, co_await SlotPages::open(store_, artifact));
   SignedManifest manifest = pages->signed_manifest();
+  CO_TRY_VOID(co_await make_room(artifact, plain_file_bytes(manifest, pages->manifest())));
   const auto written = co_await write_signed_artifact(store_.disk(), path, *pages,
                                                       std::move(manifest), PageCoding::kPlain);
   for (const Digest& page : pages->damaged()) {
@@ -43,6 +44,23 @@ Task<Result<std::string>> SlotFiles::lay_out(Digest artifact) {
   }
   if (!written) co_return tl::unexpected<Error>(written.error());
   co_return path;
+}
+
+// What there is under the artifact's name is damaged, or a crash left it unfinished.
+Task<Result<void>> SlotFiles::make_room(Digest artifact, std::uint64_t bytes) {
+  Disk& disk = store_.disk();
+  CO_TRY(const auto names, co_await disk.list(folder_));
+  for (const std::string& name : names) {
+    if (!name.starts_with(artifact.hex())) continue;
+    CO_TRY_VOID(co_await disk.remove(join_path(folder_, name)));
+  }
+  CO_TRY(const std::uint64_t free, disk.free_bytes(folder_));
+  const std::uint64_t needed = bytes + kSlotFileReserve;
+  if (free >= needed) co_return Result<void>{};
+  co_return fail(Errc::kOutOfRoom,
+                 "the disk has " + std::to_string(needed - free) + " bytes too few to lay out " +
+                     artifact.short_hex() + " in one file of " + std::to_string(bytes),
+                 folder_, "free some space, or run without a memory budget");
 }
 
 Task<Result<void>> SlotFiles::mend(Digest artifact, PageIndex page, ByteView bytes) {

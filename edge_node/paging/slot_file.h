@@ -10,12 +10,15 @@
 
 namespace skein {
 
+inline constexpr std::uint64_t kSlotFileReserve = 8U << 20;  // left free on the disk
+
 class SlotFiles {
  public:
   SlotFiles(ChunkStore& store, std::string folder);
 
   // The file of an artifact that the store holds whole, made unless it is there. Every page is
   // compared with its hash; one that is damaged is removed from the store (Errc::kCorrupt).
+  // Errc::kOutOfRoom says how much is missing on the disk; nothing half made is left then.
   Task<Result<std::string>> lay_out(Digest artifact);
   // Writes a page into its artifact's file. Errc::kCorrupt when `bytes` are not that page, or when
   // the file is no longer one of this artifact and must be laid out anew.
@@ -25,6 +28,7 @@ class SlotFiles {
 
  private:
   std::string path_of(const Digest& artifact) const;
+  Task<Result<void>> make_room(Digest artifact, std::uint64_t bytes);
 
   ChunkStore& store_;
   std::string folder_;

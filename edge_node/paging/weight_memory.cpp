@@ -38,6 +38,10 @@ std::uint64_t bytes_of(const Manifest& manifest) {
   return bytes;
 }
 
+std::string at_least(std::uint64_t bytes) {
+  return "give at least " + std::to_string((bytes >> 20U) + 2) + "M";
+}
+
 }  // namespace
 
 BudgetedPages::BudgetedPages(std::shared_ptr<Room> room) : room_(std::move(room)) {}
@@ -92,16 +96,52 @@ ResidencyRequest WeightMemory::request_for(const Room& room, std::uint64_t now,
   return request;
 }
 
+// As many as take no more than a part of it; one at least.
+Result<std::uint32_t> WeightMemory::sessions_within(const Room& room, std::uint64_t budget) const {
+  ResidencyRequest request = request_for(room, budget, budget);
+  request.sessions = 1;
+  TRY(const std::uint64_t least, smallest_budget(room.manifest, request));
+  const std::uint64_t most = std::min(budget, least + budget / kSessionsPart);
+  for (request.sessions = options_.sessions; request.sessions > 1; request.sessions /= 2) {
+    TRY(const std::uint64_t needed, smallest_budget(room.manifest, request));
+    if (needed <= most) break;
+  }
+  return std::max(request.sessions, 1U);
+}
+
 // What it takes grows with the budget, but less.
-Result<std::uint64_t> WeightMemory::least_to_configure(const Room& room) const {
+Result<std::uint64_t> WeightMemory::least_to_configure(const Room& room, std::uint64_t lent) const {
   std::uint64_t budget = options_.budget;
   for (int i = 0; i < 32; ++i) {
-    TRY(const std::uint64_t least,
-        smallest_budget(room.manifest, request_for(room, budget, budget)));
-    if (least <= budget) break;
-    budget = least;
+    ResidencyRequest request = request_for(room, budget, budget);
+    TRY(request.sessions, sessions_within(room, budget));
+    TRY(const std::uint64_t least, smallest_budget(room.manifest, request));
+    if (least + lent <= budget) break;
+    budget = least + lent;
   }
   return budget;
+}
+
+std::uint64_t WeightMemory::left_to_models() const {
+  const std::uint64_t budget = budget_;
+  return budget - std::min<std::uint64_t>(budget, lent_);
+}
+
+Result<WeightMemory::Loan> WeightMemory::lend(const BudgetedPages& pages, std::uint64_t bytes) {
+  const std::uint64_t lent = lent_ + bytes;
+  TRY(const std::uint64_t enough, least_to_configure(*pages.room_, lent));
+  if (enough > options_.budget) {
+    return fail(
+        Errc::kOutOfRoom,
+        std::to_string(bytes) + " bytes more do not fit into " + std::to_string(options_.budget),
+        options_.budget_name, at_least(enough));
+  }
+  TRY(const std::uint64_t least, smallest(pages));
+  if (least + bytes > budget_) {
+    return fail(Errc::kUnavailable, "memory is short at present", options_.budget_name,
+                "it is tried again later");
+  }
+  return Loan(*this, bytes);
 }
 
 Result<std::unique_ptr<BudgetedPages>> WeightMemory::look_at(const std::string& path,
@@ -118,19 +158,13 @@ Result<std::unique_ptr<BudgetedPages>> WeightMemory::look_at(const std::string& 
   room->alignment = found.alignment;
   room->manifest = std::move(found.manifest);
   const std::uint64_t budget = options_.budget;
-  TRY(std::uint64_t least, smallest_budget(room->manifest, request_for(*room, budget, budget)));
-  const std::uint64_t most = std::min(budget, least + budget / kSessionsPart);
-  for (std::uint32_t more = options_.sessions; more > 1; more /= 2) {
-    room->sessions = more;
-    TRY(const std::uint64_t needed,
-        smallest_budget(room->manifest, request_for(*room, budget, budget)));
-    if (needed <= most) break;
-    room->sessions = 1;
-  }
+  TRY(const std::uint64_t least,
+      smallest_budget(room->manifest, request_for(*room, budget, budget)));
+  TRY(room->sessions, sessions_within(*room, budget));
   if (least > budget) {
-    TRY(const std::uint64_t enough, least_to_configure(*room));
+    TRY(const std::uint64_t enough, least_to_configure(*room, 0));
     return fail(Errc::kOutOfRoom, "the model does not run in " + std::to_string(budget) + " bytes",
-                options_.budget_name, "give at least " + std::to_string((enough >> 20U) + 2) + "M");
+                options_.budget_name, at_least(enough));
   }
   const std::scoped_lock lock(mutex_);
   std::erase_if(rooms_, [](const auto& weak) { return weak.expired(); });
@@ -140,12 +174,14 @@ Result<std::unique_ptr<BudgetedPages>> WeightMemory::look_at(const std::string& 
 
 Result<std::uint64_t> WeightMemory::smallest(const BudgetedPages& pages) const {
   const std::uint64_t budget = options_.budget;
-  return smallest_budget(pages.manifest(), request_for(*pages.room_, budget, budget));
+  TRY(const std::uint64_t least,
+      smallest_budget(pages.manifest(), request_for(*pages.room_, budget, budget)));
+  return least + lent_;
 }
 
 Result<WeightMemory::Stay> WeightMemory::enter(BudgetedPages& pages, Model* model) {
   Room& room = *pages.room_;
-  const std::uint64_t budget = budget_;
+  const std::uint64_t budget = left_to_models();
   const bool stale = room.stale.exchange(false);
   if (resident_ == pages.room_ && !stale) {
     // All of it is in memory: more is of no use.

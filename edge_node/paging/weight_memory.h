@@ -78,6 +78,27 @@ class WeightMemory {
     WeightMemory* memory_;
   };
 
+  // While this lives so much of the budget is somebody else's, and models get along with less.
+  class Loan {
+   public:
+    Loan(WeightMemory& memory, std::uint64_t bytes) : memory_(&memory), bytes_(bytes) {
+      memory_->lent_ += bytes_;
+    }
+    Loan(Loan&& other) noexcept
+        : memory_(std::exchange(other.memory_, nullptr)), bytes_(other.bytes_) {}
+    Loan& operator=(Loan&&) = delete;
+    ~Loan() {
+      if (memory_ != nullptr) memory_->lent_ -= bytes_;
+    }
+
+   private:
+    WeightMemory* memory_;
+    std::uint64_t bytes_;
+  };
+  // Errc::kOutOfRoom with the smallest budget beside which `pages` still run; kUnavailable while
+  // the budget is smaller than what was configured. The memory is free after the next enter().
+  Result<Loan> lend(const BudgetedPages& pages, std::uint64_t bytes);
+
   // An artifact file; nothing of it is in memory but the manifest. Errors as Pager::look_at's;
   // Errc::kOutOfRoom with the smallest budget that works, kCorrupt when it is another artifact.
   Result<std::unique_ptr<BudgetedPages>> look_at(const std::string& path, const Digest& artifact);
@@ -89,7 +110,9 @@ class WeightMemory {
 
   std::uint64_t budget() const { return budget_; }
   void set_budget(std::uint64_t bytes) { budget_ = bytes; }  // from the next enter() on
-  // The least that these pages can be run in while as much is configured as is.
+  std::uint64_t lent() const { return lent_; }
+  // The least that these pages can be run in, beside what is lent, while as much is configured as
+  // is.
   Result<std::uint64_t> smallest(const BudgetedPages& pages) const;
 
   // Of all pagers so far, as of the last stay's end.
@@ -100,7 +123,9 @@ class WeightMemory {
   // In `now` of a configured `budget`.
   ResidencyRequest request_for(const paging::Room& room, std::uint64_t now,
                                std::uint64_t budget) const;
-  Result<std::uint64_t> least_to_configure(const paging::Room& room) const;
+  Result<std::uint32_t> sessions_within(const paging::Room& room, std::uint64_t budget) const;
+  Result<std::uint64_t> least_to_configure(const paging::Room& room, std::uint64_t lent) const;
+  std::uint64_t left_to_models() const;
   Result<void> open(paging::Room& room, std::uint64_t budget);
   void close(paging::Room& room);
   void note_counters();
@@ -109,6 +134,7 @@ class WeightMemory {
   Options options_;
   TagKey key_{};
   std::atomic<std::uint64_t> budget_;
+  std::atomic<std::uint64_t> lent_ = 0;
   mutable std::mutex mutex_;
   std::vector<std::weak_ptr<paging::Room>> rooms_;
   std::shared_ptr<paging::Room> resident_;  // Compute

@@ -354,6 +354,10 @@ Task<Result<void>> write_synthetic(Env env, std::shared_ptr<BenchOptions> option
 }
 
 Task<Result<void>> bench(Env env, Terminal& terminal, std::shared_ptr<BenchOptions> options) {
+  if (!options->synthetic.empty() && options->model.slow_storage) {
+    co_return fail(Errc::kUsage, "weights that are made here are read from no storage",
+                   "--synthetic", "write them with --write FILE first, then give FILE");
+  }
   if (!options->write.empty()) co_return co_await write_synthetic(env, options);
   Bench bench(env, options);
   CO_TRY_VOID(co_await bench.open());
@@ -375,7 +379,9 @@ void add_bench(CLI::App& tool, Command& chosen) {
       ->add_flag("--mmap", options->mapped,
                  "run the file mapped, as without a budget, and measure no bandwidth, which takes "
                  "memory: what a budget is compared with under the same limit")
-      ->excludes("--memory-budget");
+      ->excludes("--memory-budget")
+      ->excludes("--storage-mbps")
+      ->excludes("--storage-latency-us");
   command->add_option("--synthetic", options->synthetic,
                       "random weights of an official RWKV-7 shape: 0.1B, 0.4B, 1.5B or 2.9B");
   command

@@ -251,6 +251,9 @@ void add_inspect(CLI::App& tool, Command& chosen) {
   CLI::App* command =
       add_model_command(tool, chosen, "inspect", "what a model file holds", options);
   add_memory_budget(command, chosen, options->model);
+  for (const char* name : {"--storage-mbps", "--storage-latency-us"}) {
+    command->get_option(name)->needs("--memory-budget");  // without, no weight is read
+  }
   command
       ->add_flag("--plan", options->plan,
                  "what stays in memory, streams or is cached under --memory-budget")

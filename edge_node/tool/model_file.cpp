@@ -41,6 +41,23 @@ Result<std::unique_ptr<ModelFile>> ModelFile::open_pages(Disk& disk,
   return opened;
 }
 
+namespace {
+
+constexpr std::uint64_t kReadAtOnce = std::uint64_t{1} << 20;
+
+// Every byte of the file, in order, as fast as the disk gives them.
+Task<Result<void>> read_through(Disk& disk, std::string path) {
+  CO_TRY(const auto file, co_await disk.open(path, OpenMode::kRead));
+  Buffer piece(std::min(kReadAtOnce, file->size()));
+  for (std::uint64_t at = 0; at < file->size(); at += piece.size()) {
+    const std::uint64_t count = std::min<std::uint64_t>(piece.size(), file->size() - at);
+    CO_TRY_VOID(co_await file->read_at(at, std::span(piece).first(count)));
+  }
+  co_return Result<void>{};
+}
+
+}  // namespace
+
 Task<Result<std::unique_ptr<ModelFile>>> ModelFile::open(Disk& disk, ModelArguments arguments) {
   CO_TRY(auto opened, open_pages(disk, arguments));
   opened->recall(disk, arguments);
@@ -54,6 +71,7 @@ Task<Result<std::unique_ptr<ModelFile>>> ModelFile::open(Disk& disk, ModelArgume
 
 Task<Result<std::unique_ptr<ModelFile>>> ModelFile::open(Env env, ModelArguments arguments) {
   if (arguments.memory_budget != 0) co_return co_await open_paged(env, std::move(arguments));
+  if (arguments.slow_storage) CO_TRY_VOID(co_await read_through(env.disk, arguments.path));
   co_return co_await open(env.disk, std::move(arguments));
 }
 

@@ -30,6 +30,9 @@ struct ModelArguments {
   bool saves_state = false;
   std::uint32_t sessions = 1;  // states at once, and a token of the vocabulary in each ...
   std::uint32_t answer_bytes = sizeof(float);  // ... so much: a logit, and what a sampler takes
+  // Reads are made slower (Command::storage_mbps). Without a budget what is mapped is not read but
+  // looked at, so the file is read once before.
+  bool slow_storage = false;
   // What the plan goes by instead of measuring: million bytes a second that storage, a coder and
   // memory deliver.
   std::vector<double> paging_rates;

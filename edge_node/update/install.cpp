@@ -21,7 +21,10 @@ Task<Result<void>> put_missing(ChunkStore& store, ArtifactFile& file) {
     CO_TRY_VOID(co_await store.put(entry.digest, bytes));
   }
   SignedManifest signed_manifest = file.signed_manifest();
-  CO_TRY_VOID(co_await store.put_manifest(std::move(signed_manifest)));
+  const auto known = co_await store.get_manifest(file.digest());
+  if (!known || signed_manifest.is_signed()) {
+    CO_TRY_VOID(co_await store.put_manifest(std::move(signed_manifest)));
+  }
   co_return co_await store.sync();
 }
 

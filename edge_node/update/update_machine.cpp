@@ -41,7 +41,7 @@ UpdateActions UpdateMachine::on(const UpdateEvent::Offered& event, Instant now) 
   }
   UpdateActions actions;
   if (work_) actions = fail_work("superseded: another artifact was offered", now);
-  if (event.active == offer.artifact) {
+  if (event.active == offer.artifact && offer.rollout != kRepair) {
     hold({offer.rollout, offer.artifact, DeviceStep::kCommitted, "already active", 0, 0});
     return {Action::kSaveJournal, Action::kHeartbeat};
   }

@@ -148,7 +148,8 @@ Task<Result<Manifest>> Updater::hold_manifest(Digest artifact) {
   const auto key = hooks_.artifact_key();
   if (!key) co_return fail(Errc::kRefused, "no artifact key is pinned yet", artifact.short_hex());
   auto stored = co_await store_.get_manifest(artifact);
-  const bool fetch = !stored;
+  // That of a local file may be unsigned, or signed by somebody else.
+  const bool fetch = !stored || !verify_signature(*stored, *key);
   if (fetch) {
     CO_TRY(stored, co_await fetch_manifest(artifact));
   }

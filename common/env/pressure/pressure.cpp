@@ -36,4 +36,20 @@ Pressure read_pressure(TextFiles& files) {
   return out;
 }
 
+// Some task waited for memory a tenth of two seconds: what the policy shrinks at, in the window
+// that the kernel lets everybody ask for.
+std::vector<PressureTrigger> pressure_triggers(TextFiles& files) {
+  constexpr const char* kTenth = "some 200000 2000000";
+  std::vector<PressureTrigger> all = {{"/proc/pressure/memory", kTenth}};
+  const auto cgroup = files.read("/proc/self/cgroup");
+  const auto mounts = files.read("/proc/self/mountinfo");
+  if (!cgroup || !mounts) return all;
+  const auto place = pressure::parse_group_place(*cgroup, *mounts);
+  if (!place || !place->v2) return all;
+  const std::string group = place->mount + place->below;
+  all.push_back({group + "/memory.pressure", kTenth});
+  all.push_back({group + "/memory.events", ""});
+  return all;
+}
+
 }  // namespace skein

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -85,6 +86,18 @@ class PressureGauge {
   // Hands back what this process holds without need: memory that was freed, and program text, which
   // comes again from its files where it is run again. Some milliseconds; any thread.
   virtual void give_back() {}
+  // Has `wake` called, on the loop, when the kernel tells of pressure by itself; empty: no longer.
+  // Where it cannot or may not tell nothing is ever called, so whoever asks samples as well.
+  virtual void on_pressure(std::function<void()> /*wake*/) {}
 };
+
+// A file that is ready for an urgent read when its news comes, and what is written to it first.
+struct PressureTrigger {
+  std::string path;
+  std::string ask;
+  friend bool operator==(const PressureTrigger&, const PressureTrigger&) = default;
+};
+// Of the machine and, under cgroup v2, of the own group.
+std::vector<PressureTrigger> pressure_triggers(TextFiles& files);
 
 }  // namespace skein

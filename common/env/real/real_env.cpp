@@ -48,6 +48,7 @@ struct RealEnv::Parts {
                       ? std::make_unique<ThrottledDisk>(disk, clock, blocking, options.storage)
                       : nullptr),
         compute(loop, threads_or_all(options.compute_threads)),
+        pressure(loop),
         signals(loop) {}
   ~Parts() {
     disk.join();

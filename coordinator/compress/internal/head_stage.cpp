@@ -163,6 +163,7 @@ Result<void> HeadStage::keep_all() {
   TRY(result_.artifact,
       with_tensors(*pages_, {}, version.empty() ? pages_->manifest().version : version, "",
                    std::nullopt));
+  if (!input_.convert.name.empty()) result_.artifact->set_name(input_.convert.name);
   for (const TensorEntry& tensor : result_.artifact->manifest().tensors) {
     if (is_derived(tensor.name)) continue;
     TensorReport report{.name = tensor.name, .format = tensor.format};

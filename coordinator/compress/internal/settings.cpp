@@ -187,21 +187,4 @@ Result<PressSettings> parse_settings(std::span<const std::string> given) {
   return settings;
 }
 
-Result<std::uint64_t> parse_size(std::string_view text) {
-  std::string_view digits = text;
-  double unit = 1;
-  for (const auto& [letter, size] : {std::pair{'K', 0x1p10}, {'M', 0x1p20}, {'G', 0x1p30}}) {
-    if (!digits.ends_with(letter)) continue;
-    digits.remove_suffix(1);
-    unit = size;
-    break;
-  }
-  const auto number = number_of<double>(digits);
-  if (number && *number > 0 && *number * unit < 0x1p60) {
-    return static_cast<std::uint64_t>(*number * unit);
-  }
-  return fail(Errc::kUsage, "'" + std::string(text.substr(0, kMostQuoted)) + "' is not a size",
-              "--memory-budget", "write bytes, or a number with K, M or G, for example 900M");
-}
-
 }  // namespace skein

@@ -45,7 +45,4 @@ inline constexpr std::uint32_t kMostIds = 1U << 20;
 // Errc::kUsage names a setting that is malformed, unknown, given twice or of a wrong value.
 Result<PressSettings> parse_settings(std::span<const std::string> given);
 
-// "900000", "64K", "900M", "1.5G": bytes, powers of 1024. Errc::kUsage.
-Result<std::uint64_t> parse_size(std::string_view text);
-
 }  // namespace skein

@@ -35,6 +35,11 @@ Task<Result<Boot>> boot_slot(Env env, ChunkStore& store, Slots& slots, ModelHost
     if (is_budget_too_small(loaded.error())) co_return tl::unexpected<Error>(loaded.error());
     env.log.error("slot not usable",
                   {{"artifact", candidate->short_hex()}, {"reason", to_string(loaded.error())}});
+    if (loaded.error().code == Errc::kOutOfRoom) {
+      boot.to_repair = wanted;
+      boot.no_room = loaded.error();
+      co_return boot;
+    }
     const Result<void> cleaned = co_await forget_damage(store, *candidate);
     if (!cleaned) break;
   }

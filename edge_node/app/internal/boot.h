@@ -10,7 +10,8 @@ namespace skein {
 
 struct Boot {
   std::optional<SlotState> slot;    // what the pointer says after booting
-  std::optional<Digest> to_repair;  // what it said before, when that was damaged
+  std::optional<Digest> to_repair;  // what it said before, when that could not be loaded
+  std::optional<Error> no_room;     // on the disk, to load it: nothing is damaged
 };
 
 // Loads the first of active, previous and older that is whole; damaged pages found on the way are

@@ -16,14 +16,45 @@ BudgetOptions options_of(std::uint64_t configured, std::uint64_t floor) {
   return options;
 }
 
+class Listening {
+ public:
+  Listening(PressureGauge& gauge, std::function<void()> wake) : gauge_(gauge) {
+    gauge_.on_pressure(std::move(wake));
+  }
+  ~Listening() { gauge_.on_pressure({}); }
+  Listening(const Listening&) = delete;
+  Listening& operator=(const Listening&) = delete;
+
+ private:
+  PressureGauge& gauge_;
+};
+
 }  // namespace
 
 BudgetWatch::BudgetWatch(Env env, ModelHost& host)
-    : env_(env), host_(host), memory_(*host.memory()) {}
+    : env_(env), host_(host), memory_(*host.memory()), told_(env.executor) {}
+
+Task<void> BudgetWatch::rest() {
+  const Instant now = env_.clock.now();
+  if (!is_told_) {
+    const auto word = [](Signal& told) -> Task<Result<void>> {
+      co_await told.wait();
+      co_return Result<void>{};
+    };
+    Task<Result<void>> waiting = word(told_);
+    (void)co_await with_deadline(env_.clock, now + kPressureEvery, "pressure", std::move(waiting));
+  }
+  if (is_told_) co_await env_.clock.sleep_until(now + kPressureSoonest);
+  is_told_ = false;
+}
 
 Task<void> BudgetWatch::run() {
+  const Listening listening(env_.pressure, [this] {
+    is_told_ = true;
+    told_.notify_all();
+  });
   for (;;) {
-    co_await env_.clock.sleep_for(kPressureEvery);
+    co_await rest();
     if (const auto looked = look_at_model(); !looked) {
       env_.log.error("memory budget not watched", {{"reason", to_string(looked.error())}});
     }
@@ -40,9 +71,11 @@ Task<void> BudgetWatch::run() {
 Result<void> BudgetWatch::look_at_model() {
   std::vector<Digest> models = host_.in_use();
   const auto current = host_.current();
-  if (current == nullptr || models == models_) return {};
+  const std::uint64_t lent = memory_.lent();
+  if (current == nullptr || (models == models_ && lent == lent_)) return {};
   TRY(const std::uint64_t least, memory_.smallest(*current->budgeted));
   models_ = std::move(models);
+  lent_ = lent;
   if (policy_) {
     const BudgetActions actions = policy_->step(RaiseFloor{least}, env_.clock.now());
     if (actions.set) memory_.set_budget(actions.set->bytes);

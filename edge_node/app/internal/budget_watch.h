@@ -1,5 +1,5 @@
-// BudgetWatch: what presses the machine, told to the memory for weights about once a second. Owned
-// by the node; loop thread only.
+// BudgetWatch: what presses the machine, told to the memory for weights about once a second, and
+// when the kernel says so. Owned by the node; loop thread only.
 #pragma once
 
 #include "common/env/pressure/budget_policy.h"
@@ -8,6 +8,7 @@
 namespace skein {
 
 inline constexpr Duration kPressureEvery = std::chrono::seconds(1);
+inline constexpr Duration kPressureSoonest = std::chrono::milliseconds(100);  // after the last look
 
 class BudgetWatch {
  public:
@@ -21,13 +22,17 @@ class BudgetWatch {
  private:
   Result<void> look_at_model();
   Task<void> meet(SetBudget wanted);
+  Task<void> rest();
 
   Env env_;
   ModelHost& host_;
   WeightMemory& memory_;
   std::optional<BudgetPolicy> policy_;  // once there is a model
-  std::vector<Digest> models_;          // that the floor is of
+  std::vector<Digest> models_;          // that the floor is of ...
+  std::uint64_t lent_ = 0;              // ... beside so much for others
   std::uint64_t shrunk_ = 0, grown_ = 0;
+  Signal told_;
+  bool is_told_ = false;  // since the last look
 };
 
 }  // namespace skein

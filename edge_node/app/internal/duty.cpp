@@ -62,18 +62,42 @@ void DeviceDuty::answered(const HeartbeatReply& reply) {
   }
 }
 
+Task<Result<DeviceDuty::WholeModel>> DeviceDuty::open_whole(
+    std::shared_ptr<const HostedModel> hosted, RoundOffer offer) {
+  const Manifest& manifest = hosted->pages->manifest();
+  CO_TRY(const std::uint64_t training, co_await learner_.memory(offer, manifest));
+  auto lent =
+      hosted->memory->lend(*hosted->budgeted, training + ModelHost::memory_of_whole(manifest));
+  if (!lent) co_return tl::unexpected<Error>(within("training", std::move(lent.error())));
+  Result<void> freed;
+  std::function<void()> give_back = [&] {
+    const auto stay = hosted->enter();
+    if (!stay) freed = tl::unexpected<Error>(stay.error());
+  };
+  co_await env_.compute.run(std::move(give_back), forward_cost(manifest.config, 1));
+  CO_TRY_VOID(freed);
+  CO_TRY(auto model, co_await host_.open_whole(hosted->digest));
+  co_return WholeModel{std::move(*lent), std::move(model)};
+}
+
 Task<void> DeviceDuty::learn(RoundOffer offer) {
   const RoundId round = offer.round;
   const auto hosted = host_.current();
   if (hosted == nullptr || hosted->digest != offer.artifact) co_return;  // offered again later
-  if (hosted->memory != nullptr) {
-    settled_ = round;
-    env_.log.warn("round not joined",
-                  {{"round", round.value()},
-                   {"reason", "training takes the whole model as floats, and there is a budget"}});
-    co_return;
+  std::optional<WholeModel> whole;
+  if (hosted->memory != nullptr && config_.consent) {
+    auto opened = co_await open_whole(hosted, offer);
+    if (!opened) {
+      const Errc code = opened.error().code;
+      if (is_final(code) || code == Errc::kOutOfRoom) settled_ = round;
+      env_.log.warn("round not joined",
+                    {{"round", round.value()}, {"reason", to_string(opened.error())}});
+      co_return;
+    }
+    whole.emplace(std::move(*opened));
   }
-  LoadedModel model{hosted->digest, {hosted, hosted->model.get()}};
+  const auto& learns = whole ? whole->model : hosted;
+  LoadedModel model{learns->digest, {learns, learns->model.get()}};
   CoordinatorCall call = [this](Message request, Buffer payload) -> Task<Result<Envelope>> {
     const Instant deadline = env_.clock.now() + kLearnCallLimit;
     co_return co_await uplink_->call(std::move(request), std::move(payload), deadline);

@@ -26,6 +26,12 @@ class DeviceDuty final : public HeartbeatDuty {
  private:
   Inventory inventory() const;
   Task<void> learn(RoundOffer offer);
+  // A model to learn from under a budget, in memory that its answering twin lends.
+  struct WholeModel {
+    WeightMemory::Loan loan;
+    std::shared_ptr<const HostedModel> model;
+  };
+  Task<Result<WholeModel>> open_whole(std::shared_ptr<const HostedModel> hosted, RoundOffer offer);
 
   Env env_;
   const EdgeConfig& config_;

@@ -33,14 +33,11 @@ CLI::App* add_model_command(CLI::App& tool, Command& chosen, const std::string& 
   return command;
 }
 
-// SIZE: bytes, or a number with K, M or G; and how fast storage is read.
+// And how fast storage is read. The arguments outlive the command.
 inline void add_memory_budget(CLI::App* command, Command& chosen, ModelArguments& model) {
-  command
-      ->add_option("--memory-budget", model.memory_budget,
-                   "the most memory the process may take, e.g. 300M; weights beyond it are read "
-                   "as they are needed")
-      ->transform(CLI::AsSizeValue(false))
-      ->type_name("SIZE");
+  add_size_option(*command, "--memory-budget", model.memory_budget,
+                  "the most memory the process may take, e.g. 300M; weights beyond it are read "
+                  "as they are needed");
   command
       ->add_option("--paging-rates", model.paging_rates,
                    "what the plan goes by instead of measuring: million bytes a second that "
@@ -50,6 +47,9 @@ inline void add_memory_budget(CLI::App* command, Command& chosen, ModelArguments
       ->check(CLI::Range(0.001, 1e9))
       ->needs("--memory-budget");
   add_storage_options(*command, chosen);
+  for (const char* name : {"--storage-mbps", "--storage-latency-us"}) {
+    command->get_option(name)->each([&model](const std::string&) { model.slow_storage = true; });
+  }
 }
 
 inline void print(Terminal& terminal, const boost::json::object& object) {

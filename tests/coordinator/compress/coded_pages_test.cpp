@@ -79,6 +79,10 @@ TEST_F(CodedPagesOfFiles, KeepASignatureAndTakeAnother) {
 TEST_F(CodedPagesOfFiles, GoWithNothingThatChangesAWeight) {
   const std::string out = bench_.path("x.skein");
   expect_refused({"compress", checkpoint_, "-o", out, "--only", "entropy"}, 2, "import");
+  for (const char* other : {"--name", "--model-version"}) {
+    expect_refused({"compress", plain_, "-o", out, "--only", "entropy", other, "x"}, 2,
+                   "keeps its name");
+  }
   expect_refused(
       {"compress", plain_, "-o", out, "--only", "entropy", "--set", "quantize.format=q4"}, 2,
       "add quantize to --only");

@@ -123,6 +123,23 @@ TEST_F(CompressCommands, HeadAndEmbeddingArePlannedAndTheirReportSaysWhatIsRead)
   EXPECT_NE(find_tensor(file->manifest(), kNormedEmbedding), nullptr);
 }
 
+TEST_F(CompressCommands, OnlyAHeadIsNamedAsWasAskedToo) {
+  const std::string artifact = imported("plain.skein");
+  const std::vector<std::string> made_from[] = {{artifact}, {checkpoint_, "--vocab", vocabulary_}};
+  for (const std::vector<std::string>& model : made_from) {
+    std::vector<std::string> words = {"compress"};
+    words.insert(words.end(), model.begin(), model.end());
+    words.insert(words.end(),
+                 {"-o", bench_.path("x.skein"), "--only", "head", "--set", "calibration.ids=1024"});
+    run(words);
+    EXPECT_EQ(open("x.skein")->manifest().name, model.size() == 1 ? "tiny" : "");
+    words.insert(words.end(), {"--name", "other", "--model-version", "v7"});
+    run(words);
+    EXPECT_EQ(open("x.skein")->manifest().name, "other") << model.front();
+    EXPECT_EQ(open("x.skein")->manifest().version, "v7") << model.front();
+  }
+}
+
 TEST_F(CompressCommands, APatchTowardsAScreenedModelMakesItAgain) {
   const std::string base = imported("base.skein");
   const std::string target = bench_.path("target.skein");

@@ -5,6 +5,7 @@
 #include "kernels/isa/isa.h"
 #include "tests/edge_node/app/edge_node_world.h"
 #include "tests/edge_node/spoken_pages.h"
+#include "tests/support/forwarding_disk.h"
 #include "tests/support/planted_pressure.h"
 
 namespace skein {
@@ -17,6 +18,25 @@ using test::SpokenPages;
 
 constexpr ModelConfig kShape = {
     .layers = 2, .width = 512, .heads = 8, .head_size = 64, .ffn_width = 2048, .vocab = 300};
+
+// A disk on which so much is free.
+class CrowdedDisk final : public test::ForwardingDisk {
+ public:
+  using ForwardingDisk::ForwardingDisk;
+  Result<std::uint64_t> free_bytes(const std::string&) override { return free; }
+  std::uint64_t free = std::uint64_t{1} << 40;
+};
+
+// The reason of every event that has one.
+class HeardLog final : public Log {
+ public:
+  void write(LogLevel, std::string_view event, LogFields fields) override {
+    for (const LogField& field : fields) {
+      if (field.key == "reason") reasons[std::string(event)] = field.value;
+    }
+  }
+  std::map<std::string, std::string> reasons;
+};
 
 class EdgeNodeUnderABudget : public test::EdgeNodeWorld {
  protected:
@@ -137,8 +157,10 @@ class EdgeNodeUnderABudget : public test::EdgeNodeWorld {
   }
 
   test::PlantedPressure gauge_;
-  Env pressed_{env_.executor, env_.clock,   env_.network, env_.disk,
-               env_.random,   env_.compute, env_.log,     gauge_};
+  CrowdedDisk disk_{env_.disk};
+  HeardLog log_;
+  Env pressed_{env_.executor, env_.clock,   env_.network, disk_,
+               env_.random,   env_.compute, log_,         gauge_};
   SpokenPages first_{kShape, 1};
 };
 
@@ -259,6 +281,92 @@ TEST_F(EdgeNodeUnderABudget, LaysItsFileOutAnewWhenItIsNoLongerWhole) {
   const std::string file = folder_.path() + "/data/paged/" + first_.digest().hex() + ".skein";
   std::filesystem::resize_file(file, 100'000);
   EXPECT_EQ(answers(), expected);
+}
+
+TEST_F(EdgeNodeUnderABudget, AloneItSaysWhatIsMissingOnAFullDiskAndEnds) {
+  EdgeConfig config = config_with(first_);
+  config.memory_budget = smallest(config_with(first_));
+  disk_.free = 1000;
+  const auto refused = try_start(config);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(exit_code(refused.error().code), 6);
+  EXPECT_NE(refused.error().what.find("bytes too few"), std::string::npos) << refused.error().what;
+  node_.reset();
+  disk_.free = std::uint64_t{1} << 40;
+  start_within(config, config.memory_budget);
+  stop();
+  // Installed before, its file gone: the slot is whole all the same.
+  std::filesystem::remove_all(folder_.path() + "/data/paged");
+  disk_.free = 1000;
+  const auto again = try_start(config);
+  ASSERT_FALSE(again);
+  EXPECT_EQ(again.error(), refused.error());
+  node_.reset();
+  disk_.free = std::uint64_t{1} << 40;
+  start_within(config, config.memory_budget);
+  EXPECT_EQ(answers().size(), kPrompts);
+}
+
+TEST_F(EdgeNodeUnderABudget, WithACoordinatorItWaitsForRoomOnAFullDisk) {
+  const std::uint64_t least = smallest(config_with(first_));
+  const EdgeConfig config = published(first_);
+  start_within(config, least);
+  ASSERT_TRUE(soon([&] { return node_->active() == v1_ && !coordinator_.offer; }));
+  const std::vector<std::string> expected = answers();
+  const std::uint64_t sent = coordinator_.behind.page_bytes_sent;
+  stop();
+  std::filesystem::remove_all(folder_.path() + "/data/paged");
+  disk_.free = 1000;
+  start_within(config, least);
+  EXPECT_EQ(ask("GET", "/ready").status, 503);
+  EXPECT_EQ(ask("GET", "/health").status, 200);
+  disk_.free = std::uint64_t{1} << 40;
+  ASSERT_TRUE(soon([&] { return node_->active() == v1_; }));
+  EXPECT_EQ(answers(), expected);
+  EXPECT_EQ(coordinator_.behind.page_bytes_sent, sent);
+}
+
+TEST_F(EdgeNodeUnderABudget, TakesPartInARoundIfThereIsMemoryForItAndElseSaysHowMuchWouldDo) {
+  const std::vector<std::string> expected = answers_of_the_whole(first_);
+  const std::uint64_t least = smallest(config_with(first_));
+  EdgeConfig config = published(first_);
+  config.text = folder_.path() + "/own.txt";
+  config.consent = true;
+  std::string words;
+  for (int i = 0; i < 40; ++i) words += "pallet " + std::to_string(i % 7) + " moved to the gate\n";
+  ASSERT_TRUE(real_.run(replace_file(env_.disk, config.text, as_bytes(words))));
+  coordinator_.round =
+      RoundOffer{.round = RoundId(1), .artifact = v1_, .learning_rate = 0.01F, .max_tokens = 128};
+  const auto takes_part = [&](const EdgeConfig& how) {
+    coordinator_.upload.reset();
+    coordinator_.uploaded.clear();
+    std::filesystem::remove_all(how.data_dir + "/rounds");
+    EXPECT_TRUE(try_start(how));
+    EXPECT_TRUE(soon([&] { return node_->active() == v1_; }));
+    const std::vector<std::string> said = answers_at_once();
+    EXPECT_EQ(said, expected);
+    EXPECT_TRUE(becomes(1, "skein_rounds_counted_total")) << log_.reasons["round not joined"];
+    EXPECT_EQ(answers_at_once(), expected);
+    stop();
+    return coordinator_.uploaded;
+  };
+  const Buffer update = takes_part(config);
+  std::filesystem::remove_all(config.data_dir + "/rounds");
+
+  config.memory_budget = least + (2 << 20);
+  ASSERT_TRUE(try_start(config));
+  ASSERT_TRUE(soon([&] { return log_.reasons.contains("round not joined"); }));
+  const std::string reason = log_.reasons["round not joined"];
+  EXPECT_TRUE(reason.starts_with("training: ")) << reason;
+  const std::size_t at = reason.find("([node] memory_budget): give at least ");
+  ASSERT_NE(at, std::string::npos) << reason;
+  EXPECT_EQ(answers(), expected);
+  stop();
+
+  config.memory_budget = std::stoull(reason.substr(at + 38)) << 20U;
+  EXPECT_GT(config.memory_budget, least + (25U << 20U)) << "the weights as floats alone";
+  EXPECT_LT(config.memory_budget, 8 * least);
+  EXPECT_EQ(takes_part(config), update);
 }
 
 }  // namespace

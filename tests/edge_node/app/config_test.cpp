@@ -71,7 +71,9 @@ TEST(EdgeConfig, TakesAMemoryBudgetInBytesOrWithAUnit) {
   EXPECT_EQ(budget_of("64K"), 64U << 10U);
   EXPECT_EQ(budget_of("300m"), 300U << 20U);
   EXPECT_EQ(budget_of("2G"), std::uint64_t{2} << 30U);
-  for (const char* bad : {"", "0", "-1", "M", "1X", "1MB", "1.5G", "9999999999999G", "1 M"}) {
+  EXPECT_EQ(budget_of("1.5G"), std::uint64_t{3} << 29U);
+  EXPECT_EQ(budget_of("64MB"), 64U << 20U);
+  for (const char* bad : {"", "0", "-1", "M", "1X", "1MBB", ".5G", "9999999999999G", "1 M"}) {
     EXPECT_EQ(budget_of(bad), 0U) << bad;
   }
   EdgeConfig config;

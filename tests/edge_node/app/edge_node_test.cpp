@@ -379,6 +379,24 @@ TEST_F(EdgeNodeTest, BootsIntoThePreviousSlotAndMendsADamagedOne) {
   EXPECT_EQ(coordinator_.behind.times_sent[victim], 1);
 }
 
+TEST_F(EdgeNodeTest, MendsTheOnlySlotThereIs) {
+  const EdgeConfig made = config_with_coordinator();
+  coordinator_.offer = UpdateOffer{RolloutId(1), v1_, 1};
+  start(made);
+  ASSERT_TRUE(soon([&] { return node_->active() == v1_ && !coordinator_.offer; }));
+  real_.run(node_->stop());
+  node_.reset();
+  const ChunkStore store(env_.disk, made.data_dir + "/chunks");
+  const Digest victim = base_->manifest().pages.back().digest;
+  std::filesystem::resize_file(store.page_path(victim), 7);
+  coordinator_.behind.times_sent.clear();
+  start(made);
+  EXPECT_FALSE(node_->active());
+  ASSERT_TRUE(soon([&] { return node_->active() == v1_; }));
+  EXPECT_EQ(coordinator_.behind.times_sent.size(), 1U);
+  EXPECT_EQ(coordinator_.behind.times_sent[victim], 1);
+}
+
 TEST_F(EdgeNodeTest, StartsWithItsSlotWhenTheCoordinatorIsAway) {
   EdgeConfig made = config_with_coordinator();
   const EdgeConfig again = made;

@@ -1,6 +1,7 @@
 #include "edge_node/learn/trainer.h"
 
 #include <gtest/gtest.h>
+#include <malloc.h>
 
 #include <cmath>
 
@@ -166,6 +167,39 @@ TEST(Trainer, GivesTheSameBitsTwice) {
   finish(second);
   EXPECT_EQ(first.update().delta, second.update().delta);
   EXPECT_EQ(first.loss_after(), second.loss_after());
+}
+
+// What the allocator has handed out.
+std::uint64_t held() {
+  const struct mallinfo2 info = mallinfo2();
+  return info.uordblks + info.hblkhd;
+}
+
+TEST(Trainer, TakesNoMoreMemoryThanItSays) {
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+  GTEST_SKIP() << "a sanitizer's allocator counts otherwise";
+#endif
+  const ModelConfig shape = {
+      .layers = 3, .width = 256, .heads = 4, .head_size = 64, .ffn_width = 1024, .vocab = 2000};
+  const test::MemoryPages pages = test::random_model(Format::kQ8, shape);
+  test::MemoryPages opened = pages;
+  const auto model = Model::open(opened).value();
+  for (const std::uint32_t context : {16U, 64U, 300U}) {
+    const std::uint64_t before = held();
+    const auto trainer =
+        Trainer::make(*model, repeated({7, 21, 13, 21, 80}, 2 * context), {.context = context});
+    ASSERT_TRUE(trainer);
+    std::uint64_t most = 0;
+    while (!(*trainer)->done()) {
+      (*trainer)->next_window();
+      most = std::max(most, held() - before);
+    }
+    const RawUpdate update = (*trainer)->update();
+    most = std::max(most, held() - before);
+    const std::uint64_t said = Trainer::memory(pages.manifest(), context);
+    EXPECT_LE(most, said) << context;
+    EXPECT_GE(most, said / 2) << context << ": nobody would be lent so much in vain";
+  }
 }
 
 TEST(Trainer, CountsItsWindows) {

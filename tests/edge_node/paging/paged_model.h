@@ -36,7 +36,9 @@ class HashedPages final : public PageSource {
 
 class PagedModel {
  public:
-  explicit PagedModel(MemoryPages& pages, PageCoding coding = PageCoding::kPlain) {
+  explicit PagedModel(MemoryPages& pages, PageCoding coding = PageCoding::kPlain,
+                      std::optional<BlockIo> reads = {})
+      : real_({.compute_threads = 1, .block_io = reads}) {
     HashedPages hashed(pages);
     write(hashed, coding);
   }

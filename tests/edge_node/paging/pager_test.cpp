@@ -28,14 +28,14 @@ class PagedGolden : public testing::TestWithParam<test::GoldenModelKind> {};
 using Tiers = std::pair<double, double>;
 
 void expect_the_whole_models(const test::GoldenModelKind& kind, PageCoding coding,
-                             std::span<const Tiers> all) {
+                             std::span<const Tiers> all, std::optional<BlockIo> reads = {}) {
   const auto expected = committed();
   real::ThreadPool threads(3);
   for (const Format format : test::kGoldenFormats) {
     const std::string line = std::string(kind.name) + " " + std::string(name_of(format));
     ASSERT_TRUE(expected.contains(line)) << line;
     test::SeededModel seeded(kind.shape, format);
-    PagedModel paged(seeded.pages(), coding);
+    PagedModel paged(seeded.pages(), coding, reads);
     for (const auto& [pinned, coded] : all) {
       // With and without rows read ahead.
       paged.ahead_bytes = pinned == 0.5 || pinned == 0.1 ? 0 : std::uint64_t{1} << 17;
@@ -69,6 +69,26 @@ TEST_P(PagedGolden, LogitsAreThoseOfTheWholeModelWhereAllButRowsIsCoded) {
 TEST_P(PagedGolden, LogitsAreThoseOfTheWholeModelWherePagesAreCodedAtOpening) {
   constexpr Tiers kAll[] = {{0.5, 0.4}, {0, 0.9}, {0, 0.4}};
   expect_the_whole_models(GetParam(), PageCoding::kPlain, kAll);
+}
+
+// Every way of reading that this machine has, forced.
+TEST(PagedGoldenByEngine, LogitsAreThoseOfTheWholeModelHoweverStorageIsRead) {
+  constexpr Tiers kSome[] = {{0.25, 0}, {0, 0.4}};
+  for (const char* way : {"io_uring,direct", "pread,direct", "pread,buffered"}) {
+    const BlockIo reads = parse_block_io(way).value();
+    RealEnv real({.compute_threads = 1, .block_io = reads});
+    const auto probe = real.env().disk.open_blocks("/proc/self/exe");
+    if (!probe) {
+      std::cout << way << " is not to be had here: " << to_string(probe.error()) << "\n";
+      continue;
+    }
+    EXPECT_TRUE(std::string_view(way).starts_with((*probe)->kind().substr(0, 5)))
+        << (*probe)->kind();
+    for (const test::GoldenModelKind& kind : test::kGoldenModels) {
+      if (kind.name != std::string_view("rwkv7")) continue;
+      expect_the_whole_models(kind, PageCoding::kPlain, kSome, reads);
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Versions, PagedGolden, testing::ValuesIn(test::kGoldenModels),

@@ -47,6 +47,11 @@ std::uint64_t number_after(const std::string& text, const std::string& words) {
   return at == std::string::npos ? 0 : std::stoull(text.substr(at + words.size()));
 }
 
+double decimal_after(const std::string& text, const std::string& words) {
+  const std::size_t at = text.find(words);
+  return at == std::string::npos ? 0 : std::stod(text.substr(at + words.size()));
+}
+
 class ProgramUnderABudget : public testing::TestWithParam<PageCoding> {
  protected:
   // What the program says is the smallest budget, in MiB.
@@ -141,6 +146,49 @@ TEST_P(ProgramUnderABudget, SaysWhatIsWrongWithAStorageSpeed) {
     EXPECT_EQ(run.code, 2) << wrong << ": " << run.text;
     EXPECT_TRUE(run.text.starts_with("skein: ")) << run.text;
     EXPECT_EQ(std::ranges::count(run.text, '\n'), 1) << run.text;
+  }
+}
+
+// Nothing is paged then: the whole file is read so, before the first token.
+TEST_P(ProgramUnderABudget, IsNotNeededForStorageToBeSlow) {
+  const auto bytes = static_cast<double>(std::filesystem::file_size(paged_.path()));
+  const std::string bench = "bench " + paged_.path() + " --decode 1 --prefill 0 --repeat 1 --json";
+  const Shown bandwidth = shown(bench + " --storage-mbps 100");
+  ASSERT_EQ(bandwidth.code, 0) << bandwidth.text;
+  EXPECT_GE(decimal_after(bandwidth.text, "\"load_s\":"), bytes / 100e6) << bandwidth.text;
+  const Shown latency = shown(bench + " --storage-latency-us 9000");
+  ASSERT_EQ(latency.code, 0) << latency.text;
+  EXPECT_GE(decimal_after(latency.text, "\"load_s\":"), 9e-3 * bytes / kMib) << latency.text;
+  const std::string logits = "logits " + paged_.path() + " --tokens 5,400,77 -o ";
+  const std::string fast = paged_.path() + ".fast", slow = paged_.path() + ".slow";
+  ASSERT_EQ(shown(logits + fast).code, 0);
+  ASSERT_EQ(shown(logits + slow + " --storage-mbps 500").code, 0);
+  EXPECT_EQ(bytes_of(slow), bytes_of(fast));
+}
+
+TEST(ProgramWithoutABudget, SaysWhereSlowStorageWouldNotBeFelt) {
+  for (const char* wrong :
+       {"bench --synthetic 0.1B --storage-mbps 300", "bench x.skein --mmap --storage-mbps 300",
+        "bench x.skein --mmap --storage-latency-us 150", "inspect x.skein --storage-mbps 300"}) {
+    const Shown run = shown(wrong);
+    EXPECT_EQ(run.code, 2) << wrong << ": " << run.text;
+    EXPECT_TRUE(run.text.starts_with("skein: ")) << run.text;
+    EXPECT_EQ(std::ranges::count(run.text, '\n'), 1) << run.text;
+  }
+}
+
+TEST(ProgramWithoutABudget, ReadsSizesAsEveryOtherPlaceDoes) {
+  for (const char* wrong : {"0", "-1", "9X", "1.5.0G", "1 M", "99999999999G"}) {
+    const Shown run =
+        shown(std::string("logits x.skein --tokens 1 --memory-budget '") + wrong + "'");
+    EXPECT_EQ(run.code, 2) << wrong << ": " << run.text;
+    EXPECT_TRUE(run.text.starts_with("skein: --memory-budget: '" + std::string(wrong) + "' is "))
+        << run.text;
+    EXPECT_EQ(std::ranges::count(run.text, '\n'), 1) << run.text;
+  }
+  for (const char* size : {"1.5M", "1.5mb", "1536KiB", "1572864"}) {
+    const Shown run = shown(std::string("logits x.skein --tokens 1 --memory-budget ") + size);
+    EXPECT_NE(run.code, 2) << size << ": " << run.text;  // the file is missing
   }
 }
 

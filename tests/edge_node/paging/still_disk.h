@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "common/env/block_reads.h"
-#include "common/env/disk.h"
+#include "tests/support/forwarding_disk.h"
 
 namespace skein::test {
 
@@ -72,38 +72,14 @@ class StillReads final : public BlockReads {
   std::vector<BlockRead> waiting_;
 };
 
-class StillDisk final : public Disk {
+class StillDisk final : public ForwardingDisk {
  public:
-  StillDisk(Disk& real, const StillFile& file) : real_(real), file_(file) {}
+  StillDisk(Disk& real, const StillFile& file) : ForwardingDisk(real), file_(file) {}
   Result<std::unique_ptr<BlockReads>> open_blocks(const std::string&) override {
     return std::make_unique<StillReads>(file_);
   }
-  Task<Result<std::unique_ptr<File>>> open(std::string path, OpenMode mode) override {
-    return real_.open(std::move(path), mode);
-  }
-  Result<std::unique_ptr<MappedFile>> map(const std::string& path) override {
-    return real_.map(path);
-  }
-  Task<Result<void>> rename(std::string from, std::string to) override {
-    return real_.rename(std::move(from), std::move(to));
-  }
-  Task<Result<void>> remove(std::string path) override { return real_.remove(std::move(path)); }
-  Task<Result<void>> make_directories(std::string path) override {
-    return real_.make_directories(std::move(path));
-  }
-  Task<Result<void>> sync_directory(std::string path) override {
-    return real_.sync_directory(std::move(path));
-  }
-  Task<Result<std::vector<std::string>>> list(std::string path) override {
-    return real_.list(std::move(path));
-  }
-  Result<bool> exists(const std::string& path) override { return real_.exists(path); }
-  Result<std::uint64_t> free_bytes(const std::string& path) override {
-    return real_.free_bytes(path);
-  }
 
  private:
-  Disk& real_;
   const StillFile& file_;
 };
 

@@ -149,5 +149,44 @@ TEST_F(WeightMemoryTest, APageThatIsWrongIsToldAndTheNextCallTriesAgain) {
   first_.step(2);
 }
 
+TEST_F(WeightMemoryTest, LendsWhatModelsCanDoWithoutAndSaysHowMuchWouldDo) {
+  const std::uint64_t least = least_for(first_);
+  WeightMemory memory(env_, {.budget = least + 8 * kMib, .budget_name = "[budget]"});
+  first_.open(memory);
+  first_.step(1);
+  const std::uint64_t floor = first_.smallest().value();
+  const auto much = memory.lend(first_.budgeted(), 9 * kMib);
+  ASSERT_FALSE(much);
+  EXPECT_EQ(much.error().code, Errc::kOutOfRoom);
+  EXPECT_EQ(much.error().where, "[budget]");
+  const std::uint64_t said = std::stoull(much.error().remedy.substr(14)) * kMib;
+  EXPECT_GT(said, least + 9 * kMib);
+  EXPECT_LT(said, least + 12 * kMib);
+  WeightMemory larger(env_, {.budget = said, .budget_name = "[budget]"});
+  Twin other(3);
+  other.open(larger);
+  EXPECT_TRUE(larger.lend(other.budgeted(), 9 * kMib)) << "as was said";
+  {
+    const auto loan = memory.lend(first_.budgeted(), 7 * kMib);
+    ASSERT_TRUE(loan) << to_string(loan.error());
+    EXPECT_EQ(memory.lent(), 7 * kMib);
+    EXPECT_EQ(first_.smallest().value(), floor + 7 * kMib);
+    const std::uint64_t openings = memory.openings();
+    first_.step(2);
+    first_.step(3);
+    EXPECT_EQ(memory.openings(), openings + 1);
+    EXPECT_FALSE(memory.lend(first_.budgeted(), 7 * kMib)) << "it is lent already";
+    // The machine is short of memory: what is lent is not to be had twice.
+    memory.set_budget(least + 7 * kMib + kMib / 2);
+    EXPECT_EQ(memory.lend(first_.budgeted(), kMib).error().code, Errc::kUnavailable);
+    memory.set_budget(least + 8 * kMib);
+  }
+  EXPECT_EQ(memory.lent(), 0U);
+  EXPECT_EQ(first_.smallest().value(), floor);
+  const std::uint64_t openings = memory.openings();
+  first_.step(4);
+  EXPECT_EQ(memory.openings(), openings + 1);
+}
+
 }  // namespace
 }  // namespace skein

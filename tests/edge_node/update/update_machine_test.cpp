@@ -175,6 +175,12 @@ TEST(UpdateMachine, RepairsWithoutTellingTheCoordinator) {
   EXPECT_EQ(machine.step(repair, at(kFirstRetry)), UpdateActions{Action::kGetManifest});
 }
 
+TEST(UpdateMachine, RepairsWhatIsActiveButCouldNotBeLoaded) {
+  UpdateMachine machine;
+  const Event::Offered repair{{kRepair, digest(2), 0}, digest(2)};
+  EXPECT_EQ(machine.step(repair, at({})), UpdateActions{Action::kGetManifest});
+}
+
 AnyUpdateEvent random_event(std::mt19937_64& random) {
   const auto artifact = static_cast<unsigned char>(1 + random() % 3);
   const std::uint64_t rollout = 1 + random() % 4;

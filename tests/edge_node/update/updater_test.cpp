@@ -312,6 +312,42 @@ TEST_F(UpdaterTest, InstallsALocalFileOnceAndOnlyWithTheRightSignature) {
   EXPECT_FALSE(again->has_value());
 }
 
+TEST_F(UpdaterTest, TheCoordinatorsManifestReplacesAnotherOneOfTheSamePages) {
+  Env env = real_.env();
+  const std::optional<SigningKey> signers[] = {std::nullopt, kOtherKey};
+  for (const auto& signer : signers) {
+    const test::ScopedFolder folder;
+    Device device(real_, folder.path(), coordinator_);
+    const std::string path = folder.path() + "/model.skein";
+    ASSERT_TRUE(real_.run(write_artifact(env.disk, path, *base_, signer)));
+    const InstallOptions local{path, std::nullopt, folder.path() + "/installed"};
+    ASSERT_TRUE(real_.run(install_artifact(env, device.store, device.slots, local)));
+    ASSERT_FALSE(
+        verify_signature(real_.run(device.store.get_manifest(v1_)).value(), kKey.public_key()));
+    const auto report = device.take(offer(1, v1_));
+    ASSERT_TRUE(report);
+    EXPECT_EQ(report->step, DeviceStep::kCommitted) << report->reason;
+    EXPECT_EQ(sent(), 0U);
+    EXPECT_TRUE(
+        verify_signature(real_.run(device.store.get_manifest(v1_)).value(), kKey.public_key()));
+  }
+}
+
+TEST_F(UpdaterTest, ALocalFileWithoutASignatureTakesNoneAway) {
+  Device device(real_, folder_.path(), coordinator_);
+  ASSERT_TRUE(device.take(offer(1, v1_)));
+  ASSERT_TRUE(device.take(offer(2, v2_)));
+  Env env = real_.env();
+  const std::string path = folder_.path() + "/model.skein";
+  ASSERT_TRUE(real_.run(write_artifact(env.disk, path, *base_, std::nullopt)));
+  const InstallOptions local{path, std::nullopt, folder_.path() + "/installed"};
+  const auto installed = real_.run(install_artifact(env, device.store, device.slots, local));
+  ASSERT_TRUE(installed) << to_string(installed.error());
+  EXPECT_EQ((*installed)->active, v1_);
+  const auto kept = real_.run(device.store.get_manifest(v1_));
+  EXPECT_TRUE(verify_signature(kept.value(), kKey.public_key()));
+}
+
 TEST_F(UpdaterTest, InstallsACodedFileAsPlainPages) {
   Device device(real_, folder_.path(), coordinator_);
   Env env = real_.env();

@@ -144,6 +144,19 @@ TEST(Pressure, PathsWithoutAnEndAreClimbedOnlySoFar) {
   EXPECT_LT(files.reads, 200);
 }
 
+TEST(Pressure, TriggersAreOfTheMachineAndOfTheOwnGroupWhereTheKernelHasThem) {
+  const std::string tenth = "some 200000 2000000";
+  test::PlantedFiles files = test::phone();
+  const std::string group = "/sys/fs/cgroup/apps/robot/skein";
+  EXPECT_EQ(pressure_triggers(files),
+            (std::vector<PressureTrigger>{{"/proc/pressure/memory", tenth},
+                                          {group + "/memory.pressure", tenth},
+                                          {group + "/memory.events", ""}}));
+  test::PlantedFiles nothing;
+  EXPECT_EQ(pressure_triggers(nothing),
+            (std::vector<PressureTrigger>{{"/proc/pressure/memory", tenth}}));
+}
+
 TEST(RealEnv, TheGaugeReadsThisMachine) {
   RealEnv real({.compute_threads = 1, .log_level = LogLevel::kError});
   const Pressure first = real.env().pressure.sample();
