@@ -20,8 +20,12 @@ constexpr std::uint32_t kCodedPages = 4;  // of a sample, of a plain file: codin
 
 class Measurement {
  public:
-  Measurement(Clock& clock, const Pager::Artifact& artifact)
-      : clock_(clock), artifact_(artifact), memory_(kSampleBytes) {
+  Measurement(Clock& clock, Parallel& parallel, const Pager::Artifact& artifact)
+      : clock_(clock),
+        parallel_(parallel),
+        artifact_(artifact),
+        memory_(kSampleBytes),
+        decoders_(parallel.threads()) {
     for (const std::uint32_t tensor : order_of_use(artifact.manifest)) {
       for (const Segment& segment : artifact.manifest.tensors[tensor].segments) {
         const std::uint32_t page = segment.page;
@@ -42,7 +46,7 @@ class Measurement {
     }
     MeasuredPaging made;
     if (fastest_ > 0) made.rates.storage = fastest_;
-    if (decode_s_ > 0) made.rates.coder = static_cast<double>(decoded_) / decode_s_;
+    if (const double rate = decoded_a_second(); rate > 0) made.rates.coder = rate;
     if (plain_ > 0) made.coded_share = static_cast<double>(coded_) / static_cast<double>(plain_);
     return made;
   }
@@ -53,17 +57,25 @@ class Measurement {
   }
   Result<void> sample(std::size_t first, BlockReads& reads);
   void look_at(std::uint32_t page, ByteView stored, bool is_timed);
+  void decode(std::uint32_t page, ByteView stored);
+  double decoded_a_second() const;  // of a thread
+
+  struct Decoder {  // a thread's
+    PageCoder coder;
+    Buffer page;
+    std::uint64_t decoded = 0;
+    double seconds = 0;
+  };
 
   Clock& clock_;
+  Parallel& parallel_;
   const Pager::Artifact& artifact_;
   AlignedMemory memory_;
   std::vector<std::uint32_t> pages_;  // of the matrices
   std::vector<std::vector<PageSegment>> parts_;
-  PageCoder coder_;
-  Buffer page_;
-  double fastest_ = 0;  // bytes a second
-  std::uint64_t decoded_ = 0;
-  double decode_s_ = 0;
+  PageCoder coder_;  // of a plain file's pages
+  std::vector<Decoder> decoders_;
+  double fastest_ = 0;                   // bytes a second
   std::uint64_t plain_ = 0, coded_ = 0;  // bytes of the same pages
 };
 
@@ -96,23 +108,46 @@ void Measurement::look_at(std::uint32_t page, ByteView stored, bool is_timed) {
     coded_ += coded.size();
     stored = coded;
   }
-  if (!is_timed) return;
-  page_.resize(artifact_.manifest.pages[page].bytes);
-  if (!coder_.decode(stored, page_)) return;  // its room is made
-  const Instant began = clock_.now();
-  for (Instant now = began; now - began < kDecoding; now = clock_.now()) {
-    if (!coder_.decode(stored, page_)) return;
-    decoded_ += page_.size();
-    if (clock_.now() == began) break;  // time stands still here
+  if (is_timed) decode(page, stored);
+}
+
+// By all threads at once, as a pass does: they may share a core.
+void Measurement::decode(std::uint32_t page, ByteView stored) {
+  struct Job {
+    Measurement& all;
+    std::uint32_t bytes;
+    ByteView stored;
+    void run(std::size_t i) const {
+      Decoder& one = all.decoders_[i];
+      one.page.resize(bytes);
+      if (!one.coder.decode(stored, one.page)) return;  // its room is made
+      const Instant began = all.clock_.now();
+      for (Instant now = began; now - began < kDecoding; now = all.clock_.now()) {
+        if (!one.coder.decode(stored, one.page)) return;
+        one.decoded += bytes;
+        if (all.clock_.now() == began) break;  // time stands still here
+      }
+      one.seconds += all.seconds_since(began);
+    }
+  } job{*this, artifact_.manifest.pages[page].bytes, stored};
+  run_tasks(parallel_, decoders_.size(), job);
+}
+
+double Measurement::decoded_a_second() const {
+  double bytes = 0, seconds = 0;
+  for (const Decoder& one : decoders_) {
+    bytes += static_cast<double>(one.decoded);
+    seconds += one.seconds;
   }
-  decode_s_ += seconds_since(began);
+  return seconds > 0 ? bytes / seconds : 0;
 }
 
 }  // namespace
 
-Result<MeasuredPaging> measure_paging(Disk& disk, Clock& clock, const Pager::Artifact& artifact) {
+Result<MeasuredPaging> measure_paging(Disk& disk, Clock& clock, Parallel& parallel,
+                                      const Pager::Artifact& artifact) {
   TRY(const auto reads, disk.open_blocks(artifact.path));
-  Measurement measurement(clock, artifact);
+  Measurement measurement(clock, parallel, artifact);
   return measurement.make(*reads);
 }
 

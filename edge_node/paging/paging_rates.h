@@ -10,9 +10,10 @@ struct MeasuredPaging {
   double coded_share = 0;  // ResidencyRequest's, of a plain file
 };
 
-// Reads some pages of the artifact, and decodes them (of a plain file: codes them before), on this
-// thread: some 40 milliseconds, more where storage is slow; for Compute. What it takes of memory is
-// given back. Errors as BlockReads'; a damaged page is not looked for.
-Result<MeasuredPaging> measure_paging(Disk& disk, Clock& clock, const Pager::Artifact& artifact);
+// Reads some pages of the artifact, and decodes them (of a plain file: codes them before) on all
+// threads at once: some 40 milliseconds, more where storage is slow; for Compute. What it takes of
+// memory is given back. Errors as BlockReads'; a damaged page is not looked for.
+Result<MeasuredPaging> measure_paging(Disk& disk, Clock& clock, Parallel& parallel,
+                                      const Pager::Artifact& artifact);
 
 }  // namespace skein

@@ -101,7 +101,8 @@ Result<ModelFile::Planned> ModelFile::plan_paging(Env env, const ModelArguments&
   TRY(Pager::Artifact artifact, Pager::look_at(env.disk, arguments.path));
   const std::uint64_t row = std::uint64_t{artifact.manifest.config.vocab} * sizeof(float);
   // What measuring takes is less than what the model will, and is given back.
-  TRY(MeasuredPaging measured, measure_paging(env.disk, env.clock, artifact));
+  TRY(MeasuredPaging measured,
+      measure_paging(env.disk, env.clock, env.compute.parallel(), artifact));
   if (const auto& given = arguments.paging_rates; given.size() == 3) {
     measured.rates = {given[0] * 1e6, given[1] * 1e6, given[2] * 1e6};
   }

@@ -59,7 +59,8 @@ class Bench {
                 "cpu ms", "idle", "seen");
     for (const std::string& file : asked_.files) {
       TRY(const Pager::Artifact artifact, Pager::look_at(real_.env().disk, file));
-      TRY(const auto measured, measure_paging(real_.env().disk, real_.env().clock, artifact));
+      TRY(const auto measured, measure_paging(real_.env().disk, real_.env().clock,
+                                              real_.env().compute.parallel(), artifact));
       std::printf("# %s: storage %.0f MB/s, a coder %.0f MB/s, coded share %.3f\n", file.c_str(),
                   measured.rates.storage / 1e6, measured.rates.coder / 1e6, measured.coded_share);
       for (const Tier tier : {Tier::kDecoded, Tier::kCoded, Tier::kRule}) {
