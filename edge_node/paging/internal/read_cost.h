@@ -10,7 +10,7 @@
 namespace skein::paging {
 
 struct ReadCost {
-  static constexpr std::uint64_t kUsualGap = 4096;  // where nothing was measured
+  static constexpr std::uint64_t kUsualGap = 2048;  // where nothing was measured
   static constexpr std::uint64_t kMostGap = 2048;
 
   double each = 0;  // seconds, with as many out as the device takes

@@ -165,7 +165,9 @@ INSTANTIATE_TEST_SUITE_P(Tensors, PagerOverDamage, testing::ValuesIn([] {
 // it may decode to something else.
 TEST_P(PagerOverDamage, ThePassEndsWithThePageNamedAndNoStateIsChanged) {
   const std::string& tensor = GetParam().tensor;
-  for (const double place : {0.0, 0.6}) {
+  // Of a page of rows the byte before them is not looked at.
+  const double front = GetParam().coding == PageCoding::kCodedButRows ? 0.3 : 0;
+  for (const double place : {front, 0.6}) {
     Given given(Format::kQ4, 0, {.coding = GetParam().coding});
     ASSERT_TRUE(given.step(3));
     const RwkvState before = given.state;

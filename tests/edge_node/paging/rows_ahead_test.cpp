@@ -129,7 +129,7 @@ class TimedReads final : public BlockReads {
   std::size_t wait(std::span<BlockReadDone> done, std::size_t, std::chrono::nanoseconds) override {
     const std::size_t count = std::min(done.size(), out_.size());
     for (std::size_t i = 0; i < count; ++i) {
-      time_.at += std::chrono::microseconds(10) + std::chrono::nanoseconds(out_[i].out.size());
+      time_.at += std::chrono::microseconds(5) + std::chrono::nanoseconds(out_[i].out.size());
       done[i] = {out_[i].tag, {}};
     }
     out_.erase(out_.begin(), out_.begin() + static_cast<std::ptrdiff_t>(count));
@@ -165,7 +165,7 @@ TEST(ReadCost, AGapCostsAThirdOfAnotherRead) {
   paging::AlignedMemory memory(std::size_t{4} << 20);
   const auto cost = paging::measure_reads(reads, time, {&table, 1}, memory.bytes());
   ASSERT_TRUE(cost);
-  EXPECT_NEAR(static_cast<double>(cost->gap()), 3333, 10);
+  EXPECT_NEAR(static_cast<double>(cost->gap()), 1666, 10);
   // Where nothing can be measured there is a usual one.
   const auto none = paging::measure_reads(reads, time, {&table, 1}, memory.bytes().first(8192));
   ASSERT_TRUE(none);
@@ -245,8 +245,8 @@ TEST(RowGuess, TheThresholdIsWhatAGuessCostsInMisses) {
   RowGuess guess(16, nullptr);
   EXPECT_DOUBLE_EQ(guess.threshold(), RowGuess::kFirstChance);
   using std::chrono::microseconds;
-  guess.balance({100, 50, microseconds(200), microseconds(400), microseconds(500)});
-  EXPECT_NEAR(guess.threshold(), 0.6, 1e-9);
+  guess.balance({100, 50, microseconds(200), microseconds(600), microseconds(500)});
+  EXPECT_NEAR(guess.threshold(), 0.8, 1e-9);
   for (int i = 0; i < 100; ++i) guess.balance({100, 50, {}, {}, microseconds(500)});
   EXPECT_DOUBLE_EQ(guess.threshold(), RowGuess::kLeastByRecency);
   for (int i = 0; i < 100; ++i) guess.balance({100, 50, {}, microseconds(5000), microseconds(500)});
