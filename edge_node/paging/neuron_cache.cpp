@@ -30,6 +30,7 @@ NeuronCache::NeuronCache(const StoredPages& pages, std::unique_ptr<BlockReads> r
       table_of_(pages.manifest.tensors.size(), kNowhere),
       meanwhile_(std::move(options.meanwhile)),
       gap_(ReadCost::kUsualGap),
+      wide_gap_(ReadCost::kUsualGap),
       staging_(options.staging_bytes),
       kept_(std::size_t{options.kept_rows} * options.kept_row_bytes),
       kept_row_bytes_(options.kept_row_bytes),
@@ -87,6 +88,7 @@ Result<void> NeuronCache::learn_tags(MutableByteView page_buffer, Parallel& para
   }
   TRY(const ReadCost cost, measure_reads(*reads_, clock_, tables_, staging_.bytes()));
   gap_ = cost.gap();
+  wide_gap_ = cost.wide_gap();
   counters_.read_gap = gap_;
   return {};
 }
@@ -107,9 +109,9 @@ void NeuronCache::read_ahead(std::uint64_t bytes, std::unique_ptr<BlockReads> re
   }
 }
 
+// Few rows are worth a read each; many lie so close that storage reads on as fast.
 std::uint64_t NeuronCache::gap_for(std::size_t wanted, const RowTable& table) const {
-  if (wanted * kManyMissing <= table.rows) return gap_;
-  return std::max(gap_, std::min(3 * gap_, ReadCost::kMostGap));
+  return wanted * kManyMissing <= table.rows ? gap_ : wide_gap_;
 }
 
 // Reads what is likely and not in memory of the table of that index.

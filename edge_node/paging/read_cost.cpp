@@ -37,6 +37,12 @@ std::uint64_t ReadCost::gap() const {
   return static_cast<std::uint64_t>(std::max(bytes, 0.0));
 }
 
+std::uint64_t ReadCost::wide_gap() const {
+  if (byte <= 0) return 2 * kUsualGap;
+  const double bytes = std::min(each / byte, static_cast<double>(kMostWideGap));
+  return std::max(gap(), static_cast<std::uint64_t>(std::max(bytes, 0.0)));
+}
+
 Result<ReadCost> measure_reads(BlockReads& reads, Clock& clock, std::span<const RowTable> tables,
                                MutableByteView memory) {
   const std::uint32_t alignment = reads.alignment();

@@ -96,7 +96,8 @@ class NeuronCache {
   std::vector<std::uint32_t> table_of_;  // by tensor of the manifest
   std::vector<std::uint32_t> table_of_layer_;
   Meanwhile meanwhile_;
-  std::uint64_t gap_;  // bytes that a read may take along
+  std::uint64_t gap_;       // bytes that a read may take along ...
+  std::uint64_t wide_gap_;  // ... where many rows are missing
   AlignedMemory staging_;
   AlignedMemory kept_;
   std::uint32_t kept_row_bytes_ = 0;
