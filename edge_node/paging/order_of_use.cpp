@@ -1,3 +1,4 @@
+// The cycle that a pass walks through, and a pager reads ahead in: residency_plan.h. Pure.
 #include <algorithm>
 #include <span>
 

@@ -157,7 +157,7 @@ struct Matrix {
   paging::StoredPages pages;
 };
 
-TEST(ReadCost, AGapCostsAThirdOfAnotherRead) {
+TEST(ReadCost, AGapCostsAThirdOfAnotherReadAndAWideOneAsMuch) {
   const Matrix matrix;
   const RowTable table(matrix.pages, 0);
   TimedReads::Time time;
@@ -166,10 +166,12 @@ TEST(ReadCost, AGapCostsAThirdOfAnotherRead) {
   const auto cost = paging::measure_reads(reads, time, {&table, 1}, memory.bytes());
   ASSERT_TRUE(cost);
   EXPECT_NEAR(static_cast<double>(cost->gap()), 1666, 10);
+  EXPECT_NEAR(static_cast<double>(cost->wide_gap()), 5000, 10);  // as much as another read
   // Where nothing can be measured there is a usual one.
   const auto none = paging::measure_reads(reads, time, {&table, 1}, memory.bytes().first(8192));
   ASSERT_TRUE(none);
   EXPECT_EQ(none->gap(), ReadCost::kUsualGap);
+  EXPECT_EQ(none->wide_gap(), 2 * ReadCost::kUsualGap);
 }
 
 TEST(ReadCost, WhereReadsCostOnlyTheirBytesNothingIsReadBetween) {
