@@ -16,6 +16,15 @@ constexpr std::uint32_t kTried = 8;        // places looked at for a row
 constexpr std::uint32_t kPassesAnAge = 32;
 constexpr std::uint32_t kRowsATask = 32;
 
+// Where storage has time to spare, rows that may be wanted come ahead. Where it is what a pass
+// waits for, each is better read once, when it is known to be wanted, and reads are as long as what
+// lies between is cheap. Which it is, and how cheap, a pass's time tells best.
+struct Way {
+  bool guesses = false;
+  std::uint32_t wide = 1;  // a gap is the wide one by this
+};
+constexpr Way kWays[] = {{true, 1}, {false, 1}, {false, 2}};
+
 std::uint32_t tasks_of(std::size_t rows) {
   return static_cast<std::uint32_t>((rows + kRowsATask - 1) / kRowsATask);
 }
@@ -31,6 +40,7 @@ NeuronCache::NeuronCache(const StoredPages& pages, std::unique_ptr<BlockReads> r
       meanwhile_(std::move(options.meanwhile)),
       gap_(ReadCost::kUsualGap),
       wide_gap_(ReadCost::kUsualGap),
+      ways_(1),
       staging_(options.staging_bytes),
       kept_(std::size_t{options.kept_rows} * options.kept_row_bytes),
       kept_row_bytes_(options.kept_row_bytes),
@@ -97,6 +107,7 @@ void NeuronCache::read_ahead(std::uint64_t bytes, std::unique_ptr<BlockReads> re
                              std::unique_ptr<NeuronPredictor> predictor) {
   const auto most_rows = static_cast<std::uint32_t>(at_.size());
   guess_ = std::make_unique<RowGuess>(most_rows, std::move(predictor));
+  ways_ = Trial(std::size(kWays));
   ahead_ = std::make_unique<RowsAhead>(bytes, most_rows, std::move(reads), counters_);
   guesses_.reserve(most_rows);
   const Manifest& manifest = pages_.manifest;
@@ -109,8 +120,11 @@ void NeuronCache::read_ahead(std::uint64_t bytes, std::unique_ptr<BlockReads> re
   }
 }
 
+bool NeuronCache::is_guessing() const { return guess_ && kWays[ways_.way()].guesses; }
+
 // Few rows are worth a read each; many lie so close that storage reads on as fast.
 std::uint64_t NeuronCache::gap_for(std::size_t wanted, const RowTable& table) const {
+  if (!kWays[ways_.way()].guesses) return wide_gap_ / kWays[ways_.way()].wide;
   return wanted * kManyMissing <= table.rows ? gap_ : wide_gap_;
 }
 
@@ -136,7 +150,9 @@ void NeuronCache::layer_begins(const PagedTensors::LayerInput& input, Parallel& 
   const std::uint32_t index = table_of_layer_[input.layer];
   if (index == kNowhere) return;
   leave(parallel);
-  if (guess_->has_predictor()) guess(index, &input);
+  if (!pass_began_) pass_began_ = clock_.now();
+  shape_ = {input.shift.size(), shape_.layers + 1};
+  if (is_guessing() && guess_->has_predictor()) guess(index, &input);
   ahead_->poll();
 }
 
@@ -189,7 +205,7 @@ Result<void> NeuronCache::want(std::uint32_t tensor, std::span<const std::uint8_
   for (Half& half : halves_) TRY_VOID(begin(half));
   // What the next layer's predictor will tell is better, but comes later.
   const auto next = static_cast<std::uint32_t>((current_ + 1) % tables_.size());
-  if (guess_ && !guess_->has_predictor() && next != current_) guess(next, nullptr);
+  if (is_guessing() && !guess_->has_predictor() && next != current_) guess(next, nullptr);
   return {};
 }
 
@@ -381,9 +397,25 @@ void NeuronCache::leave(Parallel& parallel) {
   if (ahead_) ahead_->release();
 }
 
+// Of few rows: more want most neurons, however they are read. Passes of another shape take another
+// time.
+void NeuronCache::time_pass() {
+  if (pass_began_ && shape_.rows <= RowGuess::kMostScored) {
+    if (shape_ != timed_) {
+      ways_ = Trial(std::size(kWays));
+      timed_ = shape_;
+    } else {
+      ways_.took(std::chrono::duration<double>(clock_.now() - *pass_began_).count());
+    }
+  }
+  pass_began_.reset();
+  shape_ = {};
+}
+
 void NeuronCache::end_pass(Parallel& parallel) {
   leave(parallel);
-  if (guess_) guess_->balance(pass_);
+  if (is_guessing()) guess_->balance(pass_);
+  time_pass();
   counters_.late += pass_.late;
   counters_.missed += pass_.missed;
   pass_ = {};

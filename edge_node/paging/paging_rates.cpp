@@ -13,7 +13,8 @@ namespace {
 using paging::AlignedMemory;
 using paging::WholeRange;
 
-constexpr std::uint64_t kSampleBytes = std::uint64_t{1} << 20;  // read at once
+constexpr std::uint64_t kSampleBytes = std::uint64_t{1} << 20;  // read at once ...
+constexpr std::size_t kPieceBytes = std::size_t{1} << 16;       // ... in reads as long as pages
 constexpr std::uint32_t kSamples = 3;
 constexpr std::chrono::milliseconds kDecoding{10};  // a sample: a busy machine decodes in turns
 constexpr std::uint32_t kCodedPages = 4;  // of a sample, of a plain file: coding takes a while
@@ -82,11 +83,12 @@ class Measurement {
 // What lies behind pages_[first], as far as the memory goes.
 Result<void> Measurement::sample(std::size_t first, BlockReads& reads) {
   const std::uint64_t at = artifact_.offsets[pages_[first]];
-  const std::uint64_t there = std::min(kSampleBytes / 2, artifact_.offsets.back() - at);
+  const std::uint64_t there =
+      std::min(kSampleBytes - 2 * BlockReads::kMostAlignment, artifact_.offsets.back() - at);
   const WholeRange range(at, there, reads.alignment());
   const MutableByteView read = memory_.bytes().first(range.size);
   const Instant began = clock_.now();
-  TRY_VOID(paging::read_now(reads, range.first, read, first));
+  TRY_VOID(paging::read_now(reads, range.first, read, first, kPieceBytes));
   const double seconds = seconds_since(began);
   if (seconds > 0) fastest_ = std::max(fastest_, static_cast<double>(range.size) / seconds);
   std::uint32_t pages = 0;

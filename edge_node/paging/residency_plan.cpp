@@ -88,6 +88,7 @@ class Planner {
   static constexpr std::uint32_t kLeastSlots = 4;
   static constexpr std::uint32_t kMostDecoded = 64;  // pages at once
   static constexpr std::uint64_t kMostStaging = std::uint64_t{8} << 20;
+  static constexpr double kRowsRead = 0.4;  // of neuron-major matrices: a fifth fires, with gaps
   static constexpr std::uint64_t kOpening = std::uint64_t{1} << 20;
 
   // Buffers, and what is kept where there are such.
@@ -320,6 +321,8 @@ bool Planner::choose(Option& option, std::uint64_t left) const {
   option.slack = request_.coded ? 0 : std::min(room, account_.pinned_slack(dense_));
   const paging::TierRates rates = {
       .storage = request_.rates.storage,
+      .rows_s =
+          kRowsRead * static_cast<double>(value_bytes_) / std::max(request_.rates.storage, 1.0),
       .coders = request_.rates.coder * std::max(1U, option.buffers.coders),
       .compute_s =
           static_cast<double>(dense_bytes_ + value_bytes_) / std::max(request_.rates.memory, 1.0),

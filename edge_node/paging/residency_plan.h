@@ -85,7 +85,7 @@ struct ResidencyPlan {
   std::uint64_t coded_bytes = 0;         // of memory, for pages that are kept coded
   std::uint64_t streamed_per_token = 0;  // bytes read for a token, value rows apart
   std::uint64_t decoded_per_token = 0;   // bytes of pages that are decoded
-  double storage_s = 0, compute_s = 0;   // of a token, by the request's rates; rows apart
+  double storage_s = 0, compute_s = 0;   // of a token, by the request's rates
   std::uint64_t pinned_bytes = 0;
   std::uint64_t paged_bytes = 0;  // of matrices that are not whole in memory
   std::uint64_t value_bytes = 0;  // of those, by rows

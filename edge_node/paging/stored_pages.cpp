@@ -31,14 +31,13 @@ tl::unexpected<Error> silent_storage(std::string file) {
 }
 
 Result<void> read_now(BlockReads& reads, std::uint64_t offset, MutableByteView out,
-                      std::uint64_t call) {
-  constexpr std::size_t kPiece = std::size_t{256} * 1024;
+                      std::uint64_t call, std::size_t piece) {
   constexpr std::size_t kAtOnce = 16;
   std::size_t begun = 0, out_there = 0;
   Result<void> outcome;
   while (begun < out.size() || out_there > 0) {
     while (begun < out.size() && out_there < kAtOnce && outcome) {
-      const std::size_t bytes = std::min(kPiece, out.size() - begun);
+      const std::size_t bytes = std::min(piece, out.size() - begun);
       const BlockRead one = {offset + begun, out.subspan(begun, bytes), call};
       outcome = reads.submit(std::span(&one, 1));
       if (!outcome) break;

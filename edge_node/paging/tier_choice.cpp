@@ -4,6 +4,13 @@
 
 namespace skein::paging {
 
+double token_seconds(double storage_s, double compute_s) {
+  constexpr double kNotHidden = 0.5;
+  return std::max(storage_s, compute_s) + kNotHidden * std::min(storage_s, compute_s);
+}
+
+double TierChoice::token_s() const { return token_seconds(storage_s, compute_s); }
+
 // For every number of pages that memory can hold, as many of them decoded as fit beside the others
 // coded: the more are held, the fewer of those.
 std::optional<TierChoice> choose_tiers(std::span<const TierPage> pages, std::uint64_t memory,
@@ -47,7 +54,7 @@ std::optional<TierChoice> choose_tiers(std::span<const TierPage> pages, std::uin
     choice.held = held;
     choice.pinned_bytes = pinned_bytes;
     choice.coded_bytes = coded_bytes;
-    choice.storage_s = seconds(unread, rates.storage);
+    choice.storage_s = rates.rows_s + seconds(unread, rates.storage);
     const std::uint64_t decoded = kept_coded + (rates.reads_are_coded ? outside : 0);
     choice.compute_s = rates.compute_s + seconds(decoded, rates.coders);
     if (!best || choice.token_s() <= best->token_s()) best = choice;

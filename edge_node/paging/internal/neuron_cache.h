@@ -10,6 +10,7 @@
 #pragma once
 
 #include <array>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -20,6 +21,7 @@
 #include "edge_node/paging/internal/row_guess.h"
 #include "edge_node/paging/internal/row_table.h"
 #include "edge_node/paging/internal/rows_ahead.h"
+#include "edge_node/paging/internal/trial.h"
 #include "edge_node/paging/pager_counters.h"
 
 namespace skein::paging {
@@ -56,6 +58,10 @@ class NeuronCache {
     std::uint32_t table = kNowhere;
     std::uint32_t row = 0;
   };
+  struct Shape {
+    std::size_t rows = 0, layers = 0;
+    friend bool operator==(const Shape&, const Shape&) = default;
+  };
   struct Arrival {  // a row that is on its way or has come
     std::uint32_t row = 0;
     const std::byte* data = nullptr;
@@ -72,6 +78,7 @@ class NeuronCache {
   std::span<const Arrival> arrivals_of(const Half& half) const {
     return std::span(arrivals_).subspan(half.first_arrival, half.last_arrival - half.first_arrival);
   }
+  bool is_guessing() const;
   std::uint64_t gap_for(std::size_t wanted, const RowTable& table) const;
   void sort_out(const RowTable& table, std::span<const std::uint8_t> wanted);
   void guess(std::uint32_t index, const PagedTensors::LayerInput* input);
@@ -87,6 +94,7 @@ class NeuronCache {
   void keep(std::span<const Arrival> arrivals, Parallel& parallel);
   std::uint32_t place_for(std::uint8_t uses);
   void leave(Parallel& parallel);
+  void time_pass();
   void age();
 
   const StoredPages& pages_;
@@ -98,6 +106,7 @@ class NeuronCache {
   Meanwhile meanwhile_;
   std::uint64_t gap_;       // bytes that a read may take along ...
   std::uint64_t wide_gap_;  // ... where many rows are missing
+  Trial ways_;              // to read rows
   AlignedMemory staging_;
   AlignedMemory kept_;
   std::uint32_t kept_row_bytes_ = 0;
@@ -123,7 +132,9 @@ class NeuronCache {
   std::unique_ptr<RowGuess> guess_;                             // none: nothing is read ahead
   std::unique_ptr<RowsAhead> ahead_;
   std::vector<std::uint32_t> guesses_;  // scratch: rows
-  RowGuess::Pass pass_;                 // the one under way
+  RowGuess::Pass pass_;                 // the one under way ...
+  std::optional<Instant> pass_began_;   // ... since
+  Shape shape_, timed_;                 // of the one under way; of those that were timed
   std::unique_ptr<BlockReads> reads_;   // last: gone before the memory that it writes to
 };
 

@@ -63,9 +63,10 @@ using Meanwhile = std::function<bool()>;
 inline constexpr std::chrono::seconds kReadDeadline{60};
 tl::unexpected<Error> silent_storage(std::string file = {});  // after that
 
-// Reads and waits. Errors as BlockReads'; kDeadline, after which reads may still be out: the next
-// `call` of the same `reads` needs another number, and leaves theirs alone.
+// Reads and waits, in reads of `piece` bytes, 16 at once. Errors as BlockReads'; kDeadline, after
+// which reads may still be out: the next `call` of the same `reads` needs another number, and
+// leaves theirs alone.
 Result<void> read_now(BlockReads& reads, std::uint64_t offset, MutableByteView out,
-                      std::uint64_t call);
+                      std::uint64_t call, std::size_t piece = std::size_t{256} * 1024);
 
 }  // namespace skein::paging
