@@ -17,7 +17,7 @@ constexpr std::uint64_t kScratchShare = 24;
 constexpr std::uint64_t kTokenizerTimes = 6;
 constexpr std::uint64_t kLowRank = 512;  // no LoRA's is above it
 // Threads' stacks, the allocator's gaps, pages of programs that are touched late.
-constexpr std::uint64_t kReserve = std::uint64_t{5} << 18;
+constexpr std::uint64_t kReserve = std::uint64_t{1} << 18;
 // A decoder's tables, and a page's codes three times: as they are, their contexts, and a copy of
 // these. A code of q4, scales apart, is 9/16 of a byte.
 constexpr std::uint64_t kCoderTables = std::uint64_t{1} << 17;

@@ -10,11 +10,11 @@ namespace skein::paging {
 
 class Trial {
  public:
-  static constexpr std::uint32_t kFirst = 4;      // times of each way, before one is kept
-  static constexpr std::uint32_t kAnother = 48;   // times of it, before another is looked at ...
-  static constexpr std::uint32_t kLook = 2;       // ... so many times
-  static constexpr double kFading = 0.75;         // of what a way took before
-  static constexpr double kBetter = 0.97;         // of the time of the way that is kept
+  static constexpr std::uint32_t kFirst = 4;     // times of each way, before one is kept
+  static constexpr std::uint32_t kAnother = 48;  // times of it, before another is looked at ...
+  static constexpr std::uint32_t kLook = 2;      // ... so many times
+  static constexpr double kFading = 0.75;        // of what a way took before
+  static constexpr double kBetter = 0.97;        // of the time of the way that is kept
 
   explicit Trial(std::size_t ways) : ways_(ways) {}
 
