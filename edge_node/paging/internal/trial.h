@@ -10,7 +10,7 @@ namespace skein::paging {
 
 class Trial {
  public:
-  static constexpr std::uint32_t kFirst = 4;     // times of each way, before one is kept
+  static constexpr std::uint32_t kFirst = 3;     // times of each way, before one is kept
   static constexpr std::uint32_t kAnother = 48;  // times of it, before another is looked at ...
   static constexpr std::uint32_t kLook = 2;      // ... so many times
   static constexpr double kFading = 0.75;        // of what a way took before
