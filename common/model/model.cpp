@@ -67,7 +67,7 @@ Result<void> read_tensors(PageSource& pages, ModelWeights& weights) {
   }
   TRY(weights.ln_out, read_norm(tensors, "ln_out", config.width));
   TRY(weights.head, tensors.matrix("head.weight", {Layout::kTiles, config.vocab, config.width}));
-  TRY(weights.head_shortcuts, read_head_shortcuts(tensors, config, weights.paged != nullptr));
+  TRY(weights.head_shortcuts, read_head_shortcuts(tensors, config, pages.holds_screen()));
   return {};
 }
 

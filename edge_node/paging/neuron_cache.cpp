@@ -14,11 +14,9 @@ namespace {
 constexpr std::uint32_t kManyMissing = 8;  // one row of so many: reads are long anyway
 constexpr std::uint32_t kTried = 8;        // places looked at for a row
 constexpr std::uint32_t kPassesAnAge = 32;
-constexpr std::uint32_t kRowsATask = 32;
+constexpr std::uint32_t kRowsATask = RowTable::kRowsATask;
 
-std::uint32_t tasks_of(std::size_t rows) {
-  return static_cast<std::uint32_t>((rows + kRowsATask - 1) / kRowsATask);
-}
+std::uint32_t tasks_of(std::size_t rows) { return RowTable::tasks_of(rows); }
 
 }  // namespace
 
@@ -56,36 +54,8 @@ NeuronCache::NeuronCache(const StoredPages& pages, std::unique_ptr<BlockReads> r
 }
 
 Result<void> NeuronCache::learn_tags(MutableByteView page_buffer, Parallel& parallel) {
-  struct Job {
-    RowTable& table;
-    const Segment& segment;
-    const std::byte* data;
-    std::span<Tagger> taggers;
-    void run(std::size_t task) const {
-      const std::uint32_t from = static_cast<std::uint32_t>(task) * kRowsATask;
-      const std::uint32_t to = std::min(from + kRowsATask, segment.rows);
-      for (std::uint32_t row = from; row < to; ++row) {
-        const ByteView bytes(data + std::size_t{row} * table.row_bytes, table.row_bytes);
-        table.tags[segment.first_row + row] = taggers[task].of(bytes);
-      }
-    }
-  };
-  Sha256 hasher;
-  for (RowTable& table : tables_) {
-    for (const Segment& segment : table.segments) {
-      const std::uint32_t bytes = pages_.manifest.pages[segment.page].bytes;
-      const WholeRange range(pages_.data_at(segment.page), bytes, reads_->alignment());
-      CHECK(range.size <= page_buffer.size());
-      if (auto read = read_now(*reads_, range.first, page_buffer.first(range.size), 0); !read) {
-        return tl::unexpected<Error>(pages_.of_page(segment.page, std::move(read.error())));
-      }
-      counters_.bytes_read += range.size;
-      const ByteView page = page_buffer.subspan(range.lead, bytes);
-      TRY_VOID(pages_.check(segment.page, page, hasher));
-      Job job{table, segment, page.data() + segment.offset, taggers_};
-      run_tasks(parallel, tasks_of(segment.rows), job);
-    }
-  }
+  const TagLearning by = {pages_, *reads_, page_buffer, taggers_, parallel, counters_};
+  for (RowTable& table : tables_) TRY_VOID(table.learn_tags(by));
   TRY(const ReadCost cost, measure_reads(*reads_, clock_, tables_, staging_.bytes()));
   gap_ = cost.gap();
   wide_gap_ = cost.wide_gap();
@@ -256,13 +226,7 @@ Result<void> NeuronCache::settle() {
 }
 
 tl::unexpected<Error> NeuronCache::damaged(std::uint32_t row) const {
-  const std::uint32_t page = tables_[current_].page_of(row);
-  pages_.note_damage(page);
-  return fail(Errc::kCorrupt,
-              "page " + std::to_string(page) + " of " + pages_.digest.short_hex() +
-                  " does not match its hash (row " + std::to_string(row) + ")",
-              pages_.file + ", offset " + std::to_string(pages_.offsets[page]),
-              "fetch the artifact again");
+  return pages_.does_not_match(tables_[current_].page_of(row), "row " + std::to_string(row));
 }
 
 // What is not what it must be has no data afterwards.

@@ -115,6 +115,8 @@ ModelArguments arguments_of(const GenerateOptions& options) {
   arguments.saves_state = !options.state_out.empty();
   arguments.follows_grammar = !options.grammar.empty() || !options.json_schema.empty();
   arguments.answer_bytes += sampler_bytes(options.sampler);
+  const bool largest = !arguments.follows_grammar && Sampler(options.sampler).most() != 0;
+  arguments.largest_share = largest ? 1 : 0;
   return arguments;
 }
 

@@ -42,8 +42,14 @@ struct StoredPages {
   void note_damage(std::uint32_t page) const {
     if (damaged) damaged->add(page);
   }
+  // Its bytes stand in the file as they are in memory.
+  bool is_plain(std::uint32_t page) const {
+    return !coded || is_stored_page(sizes[page], manifest.pages[page].bytes);
+  }
   // Errc::kCorrupt naming the page, unless `bytes` are what its hash says.
   Result<void> check(std::uint32_t page, ByteView bytes, Sha256& hasher) const;
+  // Errc::kCorrupt naming the page, in which `part` is not what it must be.
+  tl::unexpected<Error> does_not_match(std::uint32_t page, const std::string& part = {}) const;
   // An error of a read of that page, with the page named.
   Error of_page(std::uint32_t page, Error error) const;
   tl::unexpected<Error> does_not_decode(std::uint32_t page, const Error& error) const;
