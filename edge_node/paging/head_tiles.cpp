@@ -222,15 +222,7 @@ Result<void> HeadTiles::begin(Half& half, Wanted wanted) {
 }
 
 Result<void> HeadTiles::collect(std::size_t at_least) {
-  BlockReadDone done[BlockReads::kMostInFlight];
-  const std::size_t taken = reads_->wait(done, at_least, kReadDeadline);
-  if (taken < std::min(at_least, std::size(done))) return silent_storage(pages_.file);
-  for (std::size_t i = 0; i < taken; ++i) {
-    Half& half = halves_[done[i].tag];
-    --half.reading;
-    if (!done[i].result) half.result = std::move(done[i].result);
-  }
-  return {};
+  return take_parts(*reads_, halves_, at_least, pages_.file);
 }
 
 Result<void> HeadTiles::wait_for(Half& half) {

@@ -208,15 +208,7 @@ Result<void> NeuronCache::begin(Half& half) {
 }
 
 Result<void> NeuronCache::collect(std::size_t at_least) {
-  BlockReadDone done[BlockReads::kMostInFlight];
-  const std::size_t taken = reads_->wait(done, at_least, kReadDeadline);
-  if (taken < std::min(at_least, std::size(done))) return silent_storage(pages_.file);
-  for (std::size_t i = 0; i < taken; ++i) {
-    Half& half = halves_[done[i].tag];
-    --half.reading;
-    if (!done[i].result) half.result = std::move(done[i].result);
-  }
-  return {};
+  return take_parts(*reads_, halves_, at_least, pages_.file);
 }
 
 // Nothing is out any more: what a pass left behind that ended early.

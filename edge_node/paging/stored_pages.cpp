@@ -19,6 +19,7 @@ tl::unexpected<Error> StoredPages::does_not_match(std::uint32_t page,
 }
 
 tl::unexpected<Error> StoredPages::does_not_decode(std::uint32_t page, const Error& error) const {
+  note_damage(page);
   return fail(Errc::kCorrupt,
               "page " + std::to_string(page) + " of " + digest.short_hex() +
                   " does not decode: " + error.what,

@@ -2,6 +2,7 @@
 // thread. WholeRange: what must be read for some bytes, given how reads are aligned.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <string>
@@ -73,5 +74,21 @@ tl::unexpected<Error> silent_storage(std::string file = {});  // after that
 // `call` of the same `reads` needs another number, and leaves theirs alone.
 Result<void> read_now(BlockReads& reads, std::uint64_t offset, MutableByteView out,
                       std::uint64_t call);
+
+// Takes what has come of reads whose tags are places among `parts` of a buffer: each counts those
+// that are out in `reading`, and keeps an error in `result`. Waits for `at_least`.
+template <class Parts>
+Result<void> take_parts(BlockReads& reads, Parts& parts, std::size_t at_least,
+                        const std::string& file) {
+  BlockReadDone done[BlockReads::kMostInFlight];
+  const std::size_t taken = reads.wait(done, at_least, kReadDeadline);
+  if (taken < std::min(at_least, std::size(done))) return silent_storage(file);
+  for (std::size_t i = 0; i < taken; ++i) {
+    auto& part = parts[done[i].tag];
+    --part.reading;
+    if (!done[i].result) part.result = std::move(done[i].result);
+  }
+  return {};
+}
 
 }  // namespace skein::paging
