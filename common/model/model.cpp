@@ -53,6 +53,7 @@ Result<std::unique_ptr<Tokenizer>> read_tokenizer(PageSource& pages) {
 Result<void> read_tensors(PageSource& pages, ModelWeights& weights) {
   const ModelConfig& config = weights.config;
   weights.layers.clear();
+  weights.head_shortcuts.reset();
   weights.paged = pages.paged();
   weights.most_rows = pages.most_rows();
   TensorReader tensors(pages);
