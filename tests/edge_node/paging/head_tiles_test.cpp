@@ -149,8 +149,13 @@ struct Given {
   std::optional<Session> session;
 };
 
-TEST(HeadTiles, OnlyWhatTheBoundLeavesIsRead) {
-  Given given(kSharp);
+class HeadTilesOfAFile : public testing::TestWithParam<PageCoding> {};
+
+INSTANTIATE_TEST_SUITE_P(Plain, HeadTilesOfAFile,
+                         testing::Values(PageCoding::kPlain, PageCoding::kCodedButRows));
+
+TEST_P(HeadTilesOfAFile, AreAllThatIsReadOfIt) {
+  Given given(kSharp, GetParam());
   const auto read_by = [&](std::uint32_t most) {
     for (TokenId token = 0; token < 4; ++token) EXPECT_TRUE(given.session->step(token, most));
     const PagerCounters before = given.counters();
