@@ -12,9 +12,18 @@ using namespace internal;
 
 namespace {
 
-bool is_read_by_rows(const std::vector<PageSegment>& parts) {
-  return std::ranges::any_of(
-      parts, [](const auto& part) { return part.layout == Layout::kRows && part.rows > 1; });
+// Of each page whether rows of it are read, or tiles: of a head that a screen leaves few of.
+std::vector<bool> pages_read_in_part(const Manifest& manifest) {
+  std::vector<bool> in_part(manifest.pages.size());
+  const bool screens = find_tensor(manifest, std::string(kHeadScreen) + "sketch") != nullptr;
+  for (const TensorEntry& tensor : manifest.tensors) {
+    const bool rows = tensor.layout == Layout::kRows;
+    const bool head = screens && tensor.name == "head.weight";
+    for (const Segment& segment : tensor.segments) {
+      if (head || (rows && segment.rows > 1)) in_part[segment.page] = true;
+    }
+  }
+  return in_part;
 }
 
 // The pages of one file, one after another.
@@ -28,6 +37,7 @@ class PageWriter {
     PageCoder coder;
     const std::vector<PageEntry>& pages = source_.manifest().pages;
     const auto parts = parts_of_pages(source_.manifest());
+    const std::vector<bool> in_part = pages_read_in_part(source_.manifest());
     std::vector<std::uint32_t> sizes;
     Buffer bytes;
     for (std::uint32_t i = 0; i < pages.size(); ++i) {
@@ -37,8 +47,8 @@ class PageWriter {
         co_return damaged_page(i, digest_, "the artifact to be written");
       }
       if (coding != PageCoding::kPlain) {
-        const bool rows = coding == PageCoding::kCodedButRows && is_read_by_rows(parts[i]);
-        bytes = rows ? stored_page(bytes) : coder.code(bytes, parts[i]);
+        const bool stays = coding == PageCoding::kCodedButRows && in_part[i];
+        bytes = stays ? stored_page(bytes) : coder.code(bytes, parts[i]);
       }
       CO_TRY_VOID(co_await append(bytes));
       sizes.push_back(static_cast<std::uint32_t>(bytes.size()));

@@ -16,7 +16,8 @@
 namespace skein {
 
 // How pages stand in the file: as they are used, or coded (common/coding); or coded except matrices
-// of which a pager reads rows, the neuron-major ones and the embedding. The artifact is the same.
+// of which a pager reads rows: the neuron-major ones, the embedding, a head that has a screen. The
+// artifact is the same.
 enum class PageCoding : unsigned char { kPlain, kCoded, kCodedButRows };
 
 // Writes a temporary beside `path`, syncs it, renames it: after a crash there is the old file or

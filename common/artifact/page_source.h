@@ -14,7 +14,8 @@ namespace skein {
 // manifest. An error (Errc::kInput, kCorrupt) names the page; the pass ends with it.
 class PagedTensors {
  public:
-  // What a pass will meet: layers [first, last), then the head.
+  // What a pass will meet: layers [first, last), then all of the head. One that asks for the head's
+  // rows all the same begins its reads anew.
   struct Walk {
     std::uint32_t first = 0;
     std::uint32_t last = 0;
@@ -27,6 +28,12 @@ class PagedTensors {
     std::span<const std::byte* const> at;  // of all neurons
     std::uint32_t first = 0;
     std::uint32_t count = 0;
+  };
+
+  // Tiles of a kTiles tensor (kTileRows rows each), in order.
+  struct Tiles {
+    std::span<const RowBlock> runs;  // of neighbours
+    std::uint32_t next = 0;          // the tile from which the others are to be had
   };
 
   // What is known before a layer of a pass's rows.
@@ -51,6 +58,12 @@ class PagedTensors {
   // least one. Waits for them. Valid until the next call of this or end().
   virtual Result<std::span<const RowBlock>> rows_from(std::uint32_t tensor,
                                                       std::uint32_t first) = 0;
+  // Of head.weight, which a screen (PageSource::holds_screen) left few tiles of: those from tile
+  // `first` on that have a byte other than zero in `wanted`, as many as memory holds at once; no
+  // runs: there are no more. No others are read. From tile 0 on, with the same `wanted`; valid
+  // until the next call of any of these.
+  virtual Result<Tiles> tiles_from(std::uint32_t tensor, std::span<const std::uint8_t> wanted,
+                                   std::uint32_t first) = 0;
   // What a pass wants of a neuron-major kRows tensor: a byte a neuron, zero for the silent ones.
   // Does not wait. The span stays valid until the last row was taken.
   virtual void want(std::uint32_t tensor, std::span<const std::uint8_t> wanted) = 0;
@@ -72,6 +85,8 @@ class PageSource {
   // nullptr: every page can be had whole. Lives as long as the source; page() is not asked for
   // pages of paged tensors.
   virtual PagedTensors* paged() { return nullptr; }
+  // Whether the head's screen (kHeadScreen) is to be had, where the artifact has one.
+  virtual bool holds_screen() const { return true; }
   // Of a pass: what is computed in has room for no more.
   virtual std::uint32_t most_rows() const { return ~0U; }
 };

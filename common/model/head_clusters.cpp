@@ -35,7 +35,7 @@ void HeadPass::look_into(std::span<const float> scores) {
   }
 }
 
-void HeadPass::clustered(std::uint32_t row, bool all_made, Span ordered) {
+Result<void> HeadPass::clustered(std::uint32_t row, bool all_made, Span ordered) {
   const HeadClusters& clusters = weights_.head_shortcuts->clusters;
   const std::size_t width = in_.width();
   scratch_.scores.shape(1, clusters.count());
@@ -48,10 +48,10 @@ void HeadPass::clustered(std::uint32_t row, bool all_made, Span ordered) {
   const auto finite = [](float value) { return std::isfinite(value); };
   if (!std::ranges::all_of(scores, finite)) {  // nothing sound comes of it; as it would dense
     if (!all_made) dense_row(row, ordered);
-    return;
+    return {};
   }
   look_into(scores);
-  if (!all_made) make_marked(row, ordered);
+  if (!all_made) TRY_VOID(make_marked(row, ordered));
   const std::vector<std::uint8_t>& known = scratch_.known;
   const auto rows_of = [&](std::uint32_t j) {
     return ordered.subspan(clusters.first[j], clusters.first[j + 1] - clusters.first[j]);
@@ -60,7 +60,7 @@ void HeadPass::clustered(std::uint32_t row, bool all_made, Span ordered) {
   for (std::uint32_t j = 0; j < clusters.count(); ++j) {
     if (known[j] != 0) largest = std::max(largest, *std::ranges::max_element(rows_of(j)));
   }
-  if (!std::isfinite(largest)) return;
+  if (!std::isfinite(largest)) return {};
   const double all = log_sum_exp(scores);
   double weight = 0;  // of known tokens, the likeliest of them being 1
   double mass = 0;    // of known clusters
@@ -76,6 +76,7 @@ void HeadPass::clustered(std::uint32_t row, bool all_made, Span ordered) {
     const double logit = common + scores[j] - double_log(static_cast<double>(rows.size()));
     std::ranges::fill(rows, static_cast<float>(logit));
   }
+  return {};
 }
 
 }  // namespace skein

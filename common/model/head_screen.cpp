@@ -103,11 +103,22 @@ void HeadPass::find_scores(std::uint32_t row) {
             (screen.basis.size() + 3 * scores.size()) * sizeof(float);
 }
 
-void HeadPass::screened(std::uint32_t row, std::uint32_t most, Span ordered) {
+Result<bool> HeadPass::screened(std::span<float> logits, std::uint32_t most) {
+  const std::uint32_t vocab = weights_.head.rows();
+  scratch_.ordered.shape(1, vocab);
+  for (std::uint32_t i = 0; i < in_.rows(); ++i) {
+    TRY(const bool made, screened_row(i, most, scratch_.ordered.row(0)));
+    if (!made) return false;
+    put(scratch_.ordered.row(0), logits.subspan(std::size_t{i} * vocab, vocab));
+  }
+  return true;
+}
+
+Result<bool> HeadPass::screened_row(std::uint32_t row, std::uint32_t most, Span ordered) {
   find_scores(row);
   const View scores = scratch_.scores.row(0);
   const auto finite = [](float value) { return std::isfinite(value); };
-  if (!std::ranges::all_of(scores, finite)) return dense_row(row, ordered);
+  if (!std::ranges::all_of(scores, finite)) return false;
   std::ranges::fill(ordered, -std::numeric_limits<float>::infinity());
   scratch_.marked.assign(tiles(), 0);
   std::vector<std::uint32_t>& ranked = scratch_.ranked;
@@ -118,7 +129,7 @@ void HeadPass::screened(std::uint32_t row, std::uint32_t most, Span ordered) {
     return scores[a] > scores[b] || (scores[a] == scores[b] && a < b);
   });
   for (std::uint32_t i = 0; i < most; ++i) mark(ranked[i], ranked[i] + 1);
-  make_marked(row, ordered);
+  TRY_VOID(make_marked(row, ordered));
   // As many logits as are wanted are at least this large.
   std::vector<float>& largest = scratch_.largest;
   largest.clear();
@@ -132,8 +143,9 @@ void HeadPass::screened(std::uint32_t row, std::uint32_t most, Span ordered) {
   }
   const auto wanted = static_cast<std::uint64_t>(
       std::ranges::count_if(scratch_.marked, [](std::uint8_t mark) { return mark != 0; }));
-  if (wanted * kLeastShare > tiles()) return dense_row(row, ordered);
-  make_marked(row, ordered);
+  if (wanted * kLeastShare > tiles()) return false;
+  TRY_VOID(make_marked(row, ordered));
+  return true;
 }
 
 }  // namespace skein

@@ -53,6 +53,7 @@ Result<std::unique_ptr<Tokenizer>> read_tokenizer(PageSource& pages) {
 Result<void> read_tensors(PageSource& pages, ModelWeights& weights) {
   const ModelConfig& config = weights.config;
   weights.layers.clear();
+  weights.head_shortcuts.reset();
   weights.paged = pages.paged();
   weights.most_rows = pages.most_rows();
   TensorReader tensors(pages);
@@ -67,7 +68,7 @@ Result<void> read_tensors(PageSource& pages, ModelWeights& weights) {
   }
   TRY(weights.ln_out, read_norm(tensors, "ln_out", config.width));
   TRY(weights.head, tensors.matrix("head.weight", {Layout::kTiles, config.vocab, config.width}));
-  TRY(weights.head_shortcuts, read_head_shortcuts(tensors, config, weights.paged != nullptr));
+  TRY(weights.head_shortcuts, read_head_shortcuts(tensors, config, pages.holds_screen()));
   return {};
 }
 

@@ -85,8 +85,8 @@ Result<HeadClusters> read_clusters(TensorReader& tensors, const ModelConfig& con
 
 Result<std::shared_ptr<const HeadShortcuts>> read_head_shortcuts(TensorReader& tensors,
                                                                  const ModelConfig& config,
-                                                                 bool paged) {
-  const bool screens = !paged && tensors.has(std::string(kHeadScreen) + "sketch");
+                                                                 bool holds_screen) {
+  const bool screens = holds_screen && tensors.has(std::string(kHeadScreen) + "sketch");
   const bool clusters = tensors.has(std::string(kHeadClusters) + "weight");
   const bool ordered = tensors.has(std::string(kHeadOrder));
   auto shortcuts = std::make_shared<HeadShortcuts>();

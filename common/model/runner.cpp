@@ -143,15 +143,25 @@ struct Runner::Pass {
   std::uint32_t count = 0;  // of sequences
   std::uint32_t most_rows = kMostRows;
 
-  // Whether some row's logits are wanted.
-  bool wants_logits() const {
+  // Rows whose logits are wanted, and how many of each are, as Feed::most has it.
+  struct Wanted {
+    std::uint32_t rows = 0;
+    std::uint32_t most = 0;
+  };
+  Wanted wanted() const {
+    Wanted wanted;
+    bool all = false;  // somebody wants all
     for (std::uint32_t i = 0; i < count; ++i) {
       const Feed& feed = *shares[i].feed;
       const bool ends = shares[i].done + sequences[i].rows == feed.tokens.size();
       const bool every = feed.logits.size() > sequences[i].state->config().vocab;
-      if (!feed.logits.empty() && (every || ends)) return true;
+      if (feed.logits.empty() || !(every || ends)) continue;
+      wanted.rows += every ? sequences[i].rows : 1;
+      wanted.most = std::max(wanted.most, feed.most);
+      all = all || feed.most == 0;
     }
-    return false;
+    if (all) wanted.most = 0;
+    return wanted;
   }
   void take(const Feed& feed, std::size_t& done) {
     const auto taken = static_cast<std::uint32_t>(
@@ -183,7 +193,9 @@ Result<void> Runner::run(const Pass& pass) {
   const std::uint32_t layers = model_.config().layers;
   const std::span<const SequenceRows> sequences = std::span(pass.sequences).first(pass.count);
   TRY_VOID(embed(std::span(pass.tokens).first(pass.rows), activation));
-  const PagedPass paged(model_.weights().paged, {0, layers, pass.wants_logits()}, parallel_);
+  const Pass::Wanted wanted = pass.wanted();
+  const bool head = wanted.rows != 0 && !is_screened(model_.weights(), wanted.rows, wanted.most);
+  const PagedPass paged(model_.weights().paged, {0, layers, head}, parallel_);
   TRY_VOID(run_layers(LayerIndex(0), LayerIndex(layers), activation, sequences));
   if (const auto read = read_logits(pass, activation); !read) {
     work_->undo.restore(sequences);
@@ -203,8 +215,7 @@ Result<void> Runner::read_logits(const Pass& pass, const Activation& activation)
   std::array<float*, kMostRows> wanted{};
   std::uint32_t count = 0;
   std::uint32_t row = 0;
-  std::uint32_t most = 0;
-  bool all = false;  // somebody wants all logits
+  const std::uint32_t most = pass.wanted().most;
   work_->in_o.shape(pass.rows, width);
   for (std::uint32_t i = 0; i < pass.count; ++i) {
     const Feed& feed = *pass.shares[i].feed;
@@ -214,14 +225,11 @@ Result<void> Runner::read_logits(const Pass& pass, const Activation& activation)
       const std::size_t token = pass.shares[i].done + j;
       if (feed.logits.empty() || !(every || token + 1 == feed.tokens.size())) continue;
       norm_for_head(View(activation.x).subspan(std::size_t{row} * width, width), count);
-      most = std::max(most, feed.most);
-      all = all || feed.most == 0;
       wanted[count++] = &feed.logits[every ? token * vocab : 0];
     }
   }
   if (count == 0) return {};
   work_->in_o.shape(count, width);
-  if (all) most = 0;
   bool one_place = true;
   for (std::uint32_t i = 1; i < count; ++i) one_place &= wanted[i] == wanted[i - 1] + vocab;
   if (one_place) return multiply_head({wanted[0], count * vocab}, most);

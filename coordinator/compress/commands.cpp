@@ -335,8 +335,9 @@ constexpr const char* kTechniquesHelp =
                 (head.mass=0.95; head.least=3; head.most=100; head.epochs=20)
                 head.clusters=200, in whose order the rows stand
   entropy       pages of the file coded, every bit kept; alone: those of an artifact
-                entropy.pages=coded or plain; coded-but-rows leaves the value matrices and the
-                embedding as they are, of which rows are read under a memory budget
+                entropy.pages=coded or plain; coded-but-rows leaves the value matrices, the
+                embedding and a head with a screen as they are, of which rows are read under a
+                memory budget
                 entropy.bits=3.2: steps for so many bits a weight once coded
                 entropy.lambda=0; entropy.exponent=1
   calibration.ids=16384   how much text is learned from

@@ -48,7 +48,7 @@ MemoryAccount::MemoryAccount(const Manifest& manifest, const ResidencyRequest& r
     } else if (tensor.rows > 1 && tensor.name.find(kPredictorParts) != std::string::npos) {
       vectors_ += std::uint64_t{tensor.rows} * tensor.cols * 9 / 8 + 512;  // as q8 tiles, or less
     } else if (tensor.name.starts_with(kHeadScreen)) {
-      continue;  // a paged model has no screen
+      continue;  // see hold_screen()
     } else if (tensor.rows == 1 || is_derived(tensor.name)) {
       vectors_ += std::uint64_t{tensor.rows} * tensor.cols * sizeof(float) + 64;
     }
@@ -64,6 +64,23 @@ void MemoryAccount::pin_page_of(const TensorEntry& tensor) {
     pinned_pages_[segment.page] = true;
     pinned_ += aligned(manifest_.pages[segment.page].bytes) + 2ULL * request_.alignment;
   }
+}
+
+void MemoryAccount::hold_screen() {
+  for (const TensorEntry& tensor : manifest_.tensors) {
+    if (!tensor.name.starts_with(kHeadScreen)) continue;
+    if (tensor.layout == Layout::kTiles) {
+      for (const Segment& segment : tensor.segments) {
+        if (pinned_pages_[segment.page]) continue;
+        pinned_pages_[segment.page] = true;
+        screen_pages_ += aligned(manifest_.pages[segment.page].bytes) + 2ULL * request_.alignment;
+      }
+    } else {
+      screen_of_model_ += std::uint64_t{tensor.rows} * tensor.cols * sizeof(float) + 64;
+    }
+  }
+  // See common/model/internal/head_scratch.h: five numbers a token, two marks a tile.
+  screen_of_model_ += std::uint64_t{manifest_.config.vocab} * (5 * sizeof(float) + 1);
 }
 
 // A token's vectors, a row: see common/model/internal/workspace.h.
@@ -94,17 +111,20 @@ std::uint64_t MemoryAccount::fixed() const {
 std::uint64_t MemoryAccount::least() const { return fixed() - request_.budget / 256; }
 
 std::vector<MemoryShare> MemoryAccount::fixed_shares() const {
-  return {{"process as it is", request_.baseline},
-          {"for the command", request_.extra},
-          {"vectors", vectors_},
-          {"small matrices", pinned_},
-          {"embedding rows", embedding_},
-          {"vocabulary", tokenizer_},
-          {"tables", tables_},
-          {"states", state_bytes_ * request_.sessions},
-          {"logits and sampling", answers_},
-          {"scratch of a pass", scratch_},
-          {"reserve", reserve_}};
+  std::vector<MemoryShare> shares = {{"process as it is", request_.baseline},
+                                     {"for the command", request_.extra},
+                                     {"vectors", vectors_},
+                                     {"small matrices", pinned_},
+                                     {"embedding rows", embedding_},
+                                     {"vocabulary", tokenizer_},
+                                     {"tables", tables_},
+                                     {"states", state_bytes_ * request_.sessions},
+                                     {"logits and sampling", answers_},
+                                     {"scratch of a pass", scratch_},
+                                     {"reserve", reserve_}};
+  const std::uint64_t screen = screen_pages_ + screen_of_model_;
+  if (screen != 0) shares.push_back({"head screen", screen});
+  return shares;
 }
 
 std::uint64_t MemoryAccount::slack_of(std::uint32_t tensor) const {

@@ -4,7 +4,6 @@
 #include <cstring>
 
 #include "common/base/check.h"
-#include "edge_node/paging/internal/read_cost.h"
 #include "kernels/ops/neurons.h"
 
 namespace skein::paging {
@@ -14,20 +13,19 @@ namespace {
 constexpr std::uint32_t kManyMissing = 8;  // one row of so many: reads are long anyway
 constexpr std::uint32_t kTried = 8;        // places looked at for a row
 constexpr std::uint32_t kPassesAnAge = 32;
-constexpr std::uint32_t kRowsATask = 32;
+constexpr std::uint32_t kRowsATask = RowTable::kRowsATask;
 
 // Where storage has time to spare, rows that may be wanted come ahead. Where it is what a pass
 // waits for, each is better read once, when it is known to be wanted, and reads are as long as what
 // lies between is cheap. Which it is, and how cheap, a pass's time tells best.
 struct Way {
   bool guesses = false;
-  std::uint32_t wide = 1;  // a gap is the wide one by this
+  bool by_opening = false;  // a gap is what it cost at opening, not what bytes seem to cost since
 };
-constexpr Way kWays[] = {{true, 1}, {false, 1}, {false, 2}};
+constexpr Way kWays[] = {{true, false}, {false, true}, {false, false}};
+constexpr double kFadingCost = 0.8;  // of what a byte cost before
 
-std::uint32_t tasks_of(std::size_t rows) {
-  return static_cast<std::uint32_t>((rows + kRowsATask - 1) / kRowsATask);
-}
+std::uint32_t tasks_of(std::size_t rows) { return RowTable::tasks_of(rows); }
 
 }  // namespace
 
@@ -38,8 +36,6 @@ NeuronCache::NeuronCache(const StoredPages& pages, std::unique_ptr<BlockReads> r
       counters_(counters),
       table_of_(pages.manifest.tensors.size(), kNowhere),
       meanwhile_(std::move(options.meanwhile)),
-      gap_(ReadCost::kUsualGap),
-      wide_gap_(ReadCost::kUsualGap),
       ways_(1),
       staging_(options.staging_bytes),
       kept_(std::size_t{options.kept_rows} * options.kept_row_bytes),
@@ -66,40 +62,11 @@ NeuronCache::NeuronCache(const StoredPages& pages, std::unique_ptr<BlockReads> r
 }
 
 Result<void> NeuronCache::learn_tags(MutableByteView page_buffer, Parallel& parallel) {
-  struct Job {
-    RowTable& table;
-    const Segment& segment;
-    const std::byte* data;
-    std::span<Tagger> taggers;
-    void run(std::size_t task) const {
-      const std::uint32_t from = static_cast<std::uint32_t>(task) * kRowsATask;
-      const std::uint32_t to = std::min(from + kRowsATask, segment.rows);
-      for (std::uint32_t row = from; row < to; ++row) {
-        const ByteView bytes(data + std::size_t{row} * table.row_bytes, table.row_bytes);
-        table.tags[segment.first_row + row] = taggers[task].of(bytes);
-      }
-    }
-  };
-  Sha256 hasher;
-  for (RowTable& table : tables_) {
-    for (const Segment& segment : table.segments) {
-      const std::uint32_t bytes = pages_.manifest.pages[segment.page].bytes;
-      const WholeRange range(pages_.data_at(segment.page), bytes, reads_->alignment());
-      CHECK(range.size <= page_buffer.size());
-      if (auto read = read_now(*reads_, range.first, page_buffer.first(range.size), 0); !read) {
-        return tl::unexpected<Error>(pages_.of_page(segment.page, std::move(read.error())));
-      }
-      counters_.bytes_read += range.size;
-      const ByteView page = page_buffer.subspan(range.lead, bytes);
-      TRY_VOID(pages_.check(segment.page, page, hasher));
-      Job job{table, segment, page.data() + segment.offset, taggers_};
-      run_tasks(parallel, tasks_of(segment.rows), job);
-    }
-  }
-  TRY(const ReadCost cost, measure_reads(*reads_, clock_, tables_, staging_.bytes()));
-  gap_ = cost.gap();
-  wide_gap_ = cost.wide_gap();
-  counters_.read_gap = gap_;
+  const TagLearning by = {pages_, *reads_, page_buffer, taggers_, parallel, counters_};
+  for (RowTable& table : tables_) TRY_VOID(table.learn_tags(by));
+  TRY(cost_, measure_reads(*reads_, clock_, tables_, staging_.bytes()));
+  seen_cost_ = cost_;
+  counters_.read_gap = cost_.gap();
   return {};
 }
 
@@ -124,8 +91,9 @@ bool NeuronCache::is_guessing() const { return guess_ && kWays[ways_.way()].gues
 
 // Few rows are worth a read each; many lie so close that storage reads on as fast.
 std::uint64_t NeuronCache::gap_for(std::size_t wanted, const RowTable& table) const {
-  if (!kWays[ways_.way()].guesses) return wide_gap_ / kWays[ways_.way()].wide;
-  return wanted * kManyMissing <= table.rows ? gap_ : wide_gap_;
+  const Way& way = kWays[ways_.way()];
+  if (way.guesses && wanted * kManyMissing <= table.rows) return cost_.gap();
+  return way.by_opening ? cost_.wide_gap() : seen_cost_.wide_gap();
 }
 
 // Reads what is likely and not in memory of the table of that index.
@@ -150,7 +118,10 @@ void NeuronCache::layer_begins(const PagedTensors::LayerInput& input, Parallel& 
   const std::uint32_t index = table_of_layer_[input.layer];
   if (index == kNowhere) return;
   leave(parallel);
-  if (!pass_began_) pass_began_ = clock_.now();
+  if (!pass_began_) {
+    pass_began_ = clock_.now();
+    read_before_ = counters_.bytes_read;
+  }
   shape_ = {input.shift.size(), shape_.layers + 1};
   if (is_guessing() && guess_->has_predictor()) guess(index, &input);
   ahead_->poll();
@@ -254,15 +225,7 @@ Result<void> NeuronCache::begin(Half& half) {
 }
 
 Result<void> NeuronCache::collect(std::size_t at_least) {
-  BlockReadDone done[BlockReads::kMostInFlight];
-  const std::size_t taken = reads_->wait(done, at_least, kReadDeadline);
-  if (taken < std::min(at_least, std::size(done))) return silent_storage(pages_.file);
-  for (std::size_t i = 0; i < taken; ++i) {
-    Half& half = halves_[done[i].tag];
-    --half.reading;
-    if (!done[i].result) half.result = std::move(done[i].result);
-  }
-  return {};
+  return take_parts(*reads_, halves_, at_least, pages_.file);
 }
 
 // Nothing is out any more: what a pass left behind that ended early.
@@ -272,13 +235,7 @@ Result<void> NeuronCache::settle() {
 }
 
 tl::unexpected<Error> NeuronCache::damaged(std::uint32_t row) const {
-  const std::uint32_t page = tables_[current_].page_of(row);
-  pages_.note_damage(page);
-  return fail(Errc::kCorrupt,
-              "page " + std::to_string(page) + " of " + pages_.digest.short_hex() +
-                  " does not match its hash (row " + std::to_string(row) + ")",
-              pages_.file + ", offset " + std::to_string(pages_.offsets[page]),
-              "fetch the artifact again");
+  return pages_.does_not_match(tables_[current_].page_of(row), "row " + std::to_string(row));
 }
 
 // What is not what it must be has no data afterwards.
@@ -398,14 +355,20 @@ void NeuronCache::leave(Parallel& parallel) {
 }
 
 // Of few rows: more want most neurons, however they are read. Passes of another shape take another
-// time.
+// time. A device may be slower than it was for a moment at opening.
 void NeuronCache::time_pass() {
   if (pass_began_ && shape_.rows <= RowGuess::kMostScored) {
+    const double seconds = std::chrono::duration<double>(clock_.now() - *pass_began_).count();
+    const std::uint64_t bytes = counters_.bytes_read - read_before_;
+    if (seconds > 0 && bytes > 0 && seen_cost_.byte > 0) {
+      const double byte = seconds / static_cast<double>(bytes);
+      seen_cost_.byte = seen_cost_.byte * kFadingCost + byte * (1 - kFadingCost);
+    }
     if (shape_ != timed_) {
       ways_ = Trial(std::size(kWays));
       timed_ = shape_;
     } else {
-      ways_.took(std::chrono::duration<double>(clock_.now() - *pass_began_).count());
+      ways_.took(seconds);
     }
   }
   pass_began_.reset();

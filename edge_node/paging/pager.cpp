@@ -6,6 +6,7 @@
 #include "common/base/check.h"
 #include "common/env/block_reads.h"
 #include "edge_node/paging/internal/coded_pages.h"
+#include "edge_node/paging/internal/head_tiles.h"
 #include "edge_node/paging/internal/neuron_cache.h"
 #include "edge_node/paging/internal/page_stream.h"
 #include "edge_node/paging/internal/stored_pages.h"
@@ -66,11 +67,8 @@ Result<std::unique_ptr<Pager>> Pager::open(Disk& disk, Clock& clock, Parallel& p
   if (pager->plan_.decode_buffers == 0) pager->coded_.reset();
   pager->lay_out_stream();
   TRY_VOID(pager->open_stream(disk, key));
-  if (pager->neurons_) {
-    const std::scoped_lock lock(pager->lookup_.mutex);
-    pager->lookup_.page = ~0U;
-    TRY_VOID(pager->neurons_->learn_tags(pager->lookup_.memory->bytes(), parallel));
-  }
+  TRY_VOID(pager->open_tiles(disk, key));
+  TRY_VOID(pager->learn_tags(parallel));
   if (pager->neurons_ && pager->plan_.ahead_bytes != 0) TRY_VOID(pager->open_guesses(disk));
   return pager;
 }
@@ -143,6 +141,7 @@ Result<void> Pager::look_up(std::uint32_t page) {
 void Pager::begin(const Walk& walk, Parallel& parallel) {
   pass_.lock();
   parallel_ = &parallel;
+  walk_ = walk;
   if (!stream_reads_) return;
   const Stretch& head = layers_.back();
   if (walk.first == walk.last) return stream_reads_->set_range(head.first, head.last);
@@ -209,12 +208,14 @@ Result<void> Pager::bring(std::uint32_t tensor, Segments segments) {
   return decoded;
 }
 
-// While storage is waited for: what the pass multiplies with after the tensor it is at.
+// While storage is waited for: what the pass multiplies with after the tensor it is at; of a head
+// that is screened nobody knows.
 bool Pager::decode_ahead() {
-  if (!coded_ || coded_cycle_.empty()) return false;
-  const std::size_t next = next_coded_ % coded_cycle_.size();
+  const std::size_t end = walk_.head ? coded_cycle_.size() : coded_head_;
+  if (!coded_ || end == 0) return false;
+  const std::size_t next = next_coded_ < end ? next_coded_ : 0;
   const Instant began = clock_.now();
-  const bool any = coded_->ahead(std::span(coded_cycle_).subspan(next), *parallel_);
+  const bool any = coded_->ahead(std::span(coded_cycle_).first(end).subspan(next), *parallel_);
   counters_.decoding += clock_.now() - began;
   return any;
 }
@@ -232,6 +233,7 @@ Result<std::span<const RowBlock>> Pager::rows_from(std::uint32_t tensor, std::ui
   const TensorEntry& entry = manifest().tensors[tensor];
   const Segments segments = segments_from(tensor, first);
   CHECK(entry.segments[segments.first].first_row == first);
+  walk_into(tensor);
   TRY_VOID(bring(tensor, segments));
   blocks_.clear();
   for (std::uint32_t i = segments.first; i < segments.last; ++i) {
@@ -239,6 +241,23 @@ Result<std::span<const RowBlock>> Pager::rows_from(std::uint32_t tensor, std::ui
     blocks_.push_back({data_of(tensor, i) + segment.offset, segment.first_row, segment.rows});
   }
   return std::span<const RowBlock>(blocks_);
+}
+
+// The head, of a pass that was not to meet it: its screen could not tell enough.
+void Pager::walk_into(std::uint32_t tensor) {
+  if (walk_.head || tensor != head_ || !stream_reads_) return;
+  walk_.head = true;
+  const bool alone = walk_.first == walk_.last;
+  stream_reads_->set_range(alone ? layers_.back().first : layers_[walk_.first].first,
+                           layers_.back().last);
+}
+
+Result<PagedTensors::Tiles> Pager::tiles_from(std::uint32_t tensor,
+                                              std::span<const std::uint8_t> wanted,
+                                              std::uint32_t first) {
+  CHECK(head_tiles_ && tensor == head_);
+  next_coded_ = 0;  // of the next token
+  return head_tiles_->tiles_from(wanted, first, *parallel_);
 }
 
 void Pager::want(std::uint32_t tensor, std::span<const std::uint8_t> wanted) {

@@ -31,6 +31,7 @@ class CodedPages;
 struct CodedPage;
 class PageStream;
 class NeuronCache;
+class HeadTiles;
 class AlignedMemory;
 }  // namespace paging
 
@@ -68,6 +69,7 @@ class Pager final : public PageSource, public PagedTensors {
   Result<ByteView> page(PageIndex index) override;
   Result<void> read(PageIndex index, std::uint64_t offset, MutableByteView out) override;
   PagedTensors* paged() override { return plan_.pages_anything() ? this : nullptr; }
+  bool holds_screen() const override { return plan_.holds_screen; }
   std::uint32_t most_rows() const override { return plan_.most_rows; }
 
   // PagedTensors
@@ -76,6 +78,8 @@ class Pager final : public PageSource, public PagedTensors {
   void end() override;
   void layer_begins(const LayerInput& input) override;
   Result<std::span<const RowBlock>> rows_from(std::uint32_t tensor, std::uint32_t first) override;
+  Result<Tiles> tiles_from(std::uint32_t tensor, std::span<const std::uint8_t> wanted,
+                           std::uint32_t first) override;
   void want(std::uint32_t tensor, std::span<const std::uint8_t> wanted) override;
   Result<Neurons> neurons_from(std::uint32_t first) override;
 
@@ -113,6 +117,8 @@ class Pager final : public PageSource, public PagedTensors {
   void open_coders(const TagKey& key);
   Result<void> open_stream(Disk& disk, const TagKey& key);
   Result<void> open_guesses(Disk& disk);
+  Result<void> open_tiles(Disk& disk, const TagKey& key);
+  Result<void> learn_tags(Parallel& parallel);
   Result<void> read_pinned(Parallel& parallel);
   Result<void> read_run(std::span<const std::uint32_t> pages, Parallel& parallel);
   Result<void> decode_held(Parallel& parallel);
@@ -124,6 +130,7 @@ class Pager final : public PageSource, public PagedTensors {
   Result<void> look_up(std::uint32_t page);
   Segments segments_from(std::uint32_t tensor, std::uint32_t first) const;
   Result<void> bring(std::uint32_t tensor, Segments segments);
+  void walk_into(std::uint32_t tensor);
   bool decode_ahead();
   const std::byte* data_of(std::uint32_t tensor, std::uint32_t segment) const;
   Result<Neurons> decoded_neurons_from(std::uint32_t first);
@@ -131,22 +138,27 @@ class Pager final : public PageSource, public PagedTensors {
   Clock& clock_;
   ResidencyPlan plan_;
   std::unique_ptr<paging::StoredPages> pages_;
-  std::vector<paging::AlignedMemory> held_;        // what stays in memory
-  std::vector<const std::byte*> pinned_at_;        // of each page; nullptr: not pinned
-  std::vector<ByteView> coded_at_;                 // of each page; empty: not kept coded
-  std::vector<paging::CodedPage> coded_cycle_;     // those that are kept coded, in order of use
-  std::vector<std::uint32_t> coded_after_;         // in it, what comes after each tensor
-  std::vector<std::uint32_t> stream_;              // the cycle of those that are read
-  std::vector<std::uint32_t> first_entry_;         // in it, of each tensor
+  std::vector<paging::AlignedMemory> held_;     // what stays in memory
+  std::vector<const std::byte*> pinned_at_;     // of each page; nullptr: not pinned
+  std::vector<ByteView> coded_at_;              // of each page; empty: not kept coded
+  std::vector<paging::CodedPage> coded_cycle_;  // those that are kept coded, in order of use
+  std::vector<std::uint32_t> coded_after_;      // in it, what comes after each tensor
+  std::uint32_t coded_head_ = 0;                // in it, where the head's begin
+  std::vector<std::uint32_t> stream_;           // the cycle of those that are read
+  std::vector<std::uint32_t> first_entry_;      // in it, of each tensor
+  std::uint32_t head_ = kNoTensor;
   std::vector<Stretch> layers_;                    // of each layer; the head last
   std::vector<std::vector<RowBlock>> key_blocks_;  // of each layer, for a predictor
   std::unique_ptr<paging::CodedPages> coded_;
   std::unique_ptr<paging::PageStream> stream_reads_;
   std::unique_ptr<paging::NeuronCache> neurons_;
+  std::unique_ptr<paging::HeadTiles>
+      head_tiles_;  // where a screen leaves few of a head that streams
   PagerCounters counters_;
 
   std::mutex pass_;  // held from begin to end
   Parallel* parallel_ = nullptr;
+  Walk walk_;
   std::vector<RowBlock> blocks_;
   std::vector<paging::CodedPage> bringing_;  // scratch
   std::uint32_t next_coded_ = 0;             // of coded_cycle_

@@ -16,6 +16,7 @@ struct PagerCounters {
   std::uint64_t misses = 0;        // those that were waited for
   std::uint64_t bytes_read = 0;    // from storage, in all
   std::uint64_t value_bytes = 0;   // of those, for rows
+  std::uint64_t tile_bytes = 0;    // likewise, for a head's tiles
   std::uint64_t row_hits = 0;      // of the hits, rows
   std::uint64_t row_misses = 0;    // of the misses, rows
   std::uint64_t row_reads = 0;     // reads that rows came by, each of one or more
@@ -41,11 +42,12 @@ struct PagerCounters {
  private:
   template <class Change>
   PagerCounters& with(const PagerCounters& other, Change change) {
-    static_assert(sizeof(PagerCounters) == 17 * sizeof(std::uint64_t), "add what is new below");
+    static_assert(sizeof(PagerCounters) == 18 * sizeof(std::uint64_t), "add what is new below");
     change(hits, other.hits);
     change(misses, other.misses);
     change(bytes_read, other.bytes_read);
     change(value_bytes, other.value_bytes);
+    change(tile_bytes, other.tile_bytes);
     change(row_hits, other.row_hits);
     change(row_misses, other.row_misses);
     change(row_reads, other.row_reads);

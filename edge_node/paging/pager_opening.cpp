@@ -8,6 +8,7 @@
 #include "common/env/block_reads.h"
 #include "common/predict/neuron_predictor.h"
 #include "edge_node/paging/internal/coded_pages.h"
+#include "edge_node/paging/internal/head_tiles.h"
 #include "edge_node/paging/internal/neuron_cache.h"
 #include "edge_node/paging/internal/page_stream.h"
 #include "edge_node/paging/internal/stored_pages.h"
@@ -38,6 +39,10 @@ void Pager::lay_out_stream() {
   coded_after_.resize(manifest.tensors.size());
   for (const std::uint32_t tensor : order_of_use(manifest)) {
     const TensorEntry& entry = manifest.tensors[tensor];
+    if (entry.name == "head.weight") {
+      head_ = tensor;
+      coded_head_ = static_cast<std::uint32_t>(coded_cycle_.size());
+    }
     for (std::size_t i = 0; i < entry.segments.size(); ++i) {
       const std::uint32_t page = entry.segments[i].page;
       if (is_kept_coded(tensor, i)) coded_cycle_.push_back({page, coded_at_[page], true});
@@ -111,6 +116,29 @@ Result<void> Pager::open_stream(Disk& disk, const TagKey& key) {
   TRY(auto reads, disk.open_blocks(pages_->file));
   neurons_ = std::make_unique<paging::NeuronCache>(*pages_, std::move(reads), clock_, counters_,
                                                    std::move(rows));
+  return {};
+}
+
+Result<void> Pager::open_tiles(Disk& disk, const TagKey& key) {
+  if (!plan_.holds_screen || head_ == kNoTensor) return {};
+  const TensorResidence& residence = plan_.tensors[head_];
+  if (residence.kind != Residence::kStreamed) return {};
+  TRY(auto reads, disk.open_blocks(pages_->file));
+  head_tiles_ = std::make_unique<paging::HeadTiles>(
+      *pages_, std::move(reads), clock_, counters_,
+      paging::HeadTiles::Options{head_, residence.pinned_segments, residence.coded_segments,
+                                 pinned_at_, coded_at_, coded_.get(), plan_.tile_bytes, key,
+                                 [this] { return decode_ahead(); }});
+  return {};
+}
+
+// Rows and tiles are compared with tags from the first time on.
+Result<void> Pager::learn_tags(Parallel& parallel) {
+  const std::scoped_lock lock(lookup_.mutex);
+  lookup_.page = ~0U;
+  const MutableByteView page = lookup_.memory->bytes();
+  if (neurons_) TRY_VOID(neurons_->learn_tags(page, parallel));
+  if (head_tiles_) TRY_VOID(head_tiles_->learn_tags(page, parallel));
   return {};
 }
 

@@ -5,10 +5,10 @@
 #include <tuple>
 
 #include "common/base/check.h"
-#include "common/coding/page_coding.h"
 #include "common/model/model.h"
 #include "common/model/weights.h"
 #include "edge_node/paging/internal/memory_account.h"
+#include "edge_node/paging/internal/screened_head.h"
 #include "edge_node/paging/internal/stored_pages.h"
 #include "edge_node/paging/internal/tier_choice.h"
 #include "kernels/ops/neurons.h"
@@ -20,11 +20,12 @@ using paging::MemoryAccount;
 namespace {
 
 // What is pinned first, last what is streamed first: reads of one big matrix a layer are spread
-// over the whole pass, so that they and computing overlap with few buffers.
-enum Rank : unsigned char { kSmall, kTimeMix, kHead, kChannelMix, kRanks };
+// over the whole pass, so that they and computing overlap with few buffers. A head whose screen is
+// held is read least of all.
+enum Rank : unsigned char { kSmall, kTimeMix, kHead, kChannelMix, kScreenedHead };
 
-Rank rank_of(std::string_view name) {
-  if (name == "head.weight") return kHead;
+Rank rank_of(std::string_view name, bool holds_screen) {
+  if (name == "head.weight") return holds_screen ? kScreenedHead : kHead;
   if (name.ends_with("ffn.key.weight") || name.ends_with("ffn.value.weight")) return kChannelMix;
   return name.ends_with(".weight") ? kTimeMix : kSmall;
 }
@@ -46,13 +47,18 @@ struct Place {
   std::uint32_t tensor = 0;
   Rank rank = kSmall;
   double depth = 0;        // in its matrix, 0 to 1
+  double read = 1;         // of it, for a token, when it is not in memory
   std::size_t number = 0;  // in the order of use
 };
 
 class Planner {
  public:
-  Planner(const Manifest& manifest, const ResidencyRequest& request)
-      : manifest_(manifest), request_(request), account_(manifest, request) {
+  Planner(const Manifest& manifest, const ResidencyRequest& request, bool holds_screen)
+      : manifest_(manifest),
+        request_(request),
+        holds_screen_(holds_screen),
+        account_(manifest, request),
+        head_(manifest, request) {
     plan_.tensors.resize(manifest.tensors.size());
     find_candidates();
     list_pages();
@@ -106,9 +112,13 @@ class Planner {
   void find_block(const TensorEntry& tensor);
   Result<void> check_values() const;
   std::uint32_t stored_bytes_of(std::uint32_t page) const {
-    return request_.stored.empty() ? manifest_.pages[page].bytes : request_.stored[page];
+    return paging::stored_bytes_of(manifest_, request_, page);
   }
   bool is_read_by_rows(const TensorEntry& tensor) const;
+  // Of a head that a screen leaves few tiles of.
+  std::uint64_t tiles() const {
+    return holds_screen_ ? head_.buffer_bytes() + head_.table_bytes() : 0;
+  }
   std::uint64_t bytes_in_all() const;
   std::uint64_t opening() const;
   std::uint64_t least_buffers() const;
@@ -122,7 +132,9 @@ class Planner {
 
   const Manifest& manifest_;
   const ResidencyRequest& request_;
+  const bool holds_screen_;
   MemoryAccount account_;
+  paging::ScreenedHead head_;
   ResidencyPlan plan_;
   std::vector<Candidate> dense_, values_;
   std::vector<Place> places_;            // the pages of dense_, best first ...
@@ -157,7 +169,8 @@ void Planner::find_candidates() {
   const std::uint64_t slack = 2ULL * request_.alignment;
   for (const std::uint32_t index : order_of_use(manifest_)) {
     const TensorEntry& tensor = manifest_.tensors[index];
-    const Candidate candidate = {index, rank_of(tensor.name), bytes_of(tensor, tensor.rows)};
+    const Candidate candidate = {index, rank_of(tensor.name, holds_screen_),
+                                 bytes_of(tensor, tensor.rows)};
     if (is_read_by_rows(tensor)) {
       values_.push_back(candidate);
       value_bytes_ += candidate.bytes;
@@ -184,7 +197,10 @@ void Planner::find_candidates() {
       account_.pin_page_of(tensor);
     }
   }
+  if (holds_screen_) account_.hold_screen();
   for (std::uint32_t i = 0; i < manifest_.tensors.size(); ++i) {
+    const bool sketch = manifest_.tensors[i].name == std::string(kHeadScreen) + "sketch";
+    if (holds_screen_ && sketch) plan_.tensors[i].kind = Residence::kPinned;
     if (manifest_.tensors[i].name == "emb.weight") plan_.tensors[i].kind = Residence::kLookup;
     // The small matrices that are neither: looked at like pinned ones.
     const bool matrix = manifest_.tensors[i].rows > 1 && !is_derived(manifest_.tensors[i].name);
@@ -219,7 +235,9 @@ void Planner::list_pages() {
         page.decoded = static_cast<std::uint32_t>(paging::page_aligned(bytes));
         page.coded = static_cast<std::uint32_t>(paging::page_aligned(stored));
       }
-      all.push_back({{candidate.tensor, candidate.rank, depth, all.size()}, page});
+      const double read = candidate.rank == kScreenedHead ? head_.share_read(segments[i].page) : 1;
+      page.stored = static_cast<std::uint32_t>(read * stored);
+      all.push_back({{candidate.tensor, candidate.rank, depth, read, all.size()}, page});
     }
   }
   std::ranges::sort(all, {}, [](const auto& each) {
@@ -239,10 +257,9 @@ Result<void> Planner::check_values() const {
 // Out of coded pages none can be.
 bool Planner::is_read_by_rows(const TensorEntry& tensor) const {
   return tensor.layout == Layout::kRows &&
-         (!request_.coded || std::ranges::all_of(tensor.segments, [&](const Segment& segment) {
-           return is_stored_page(stored_bytes_of(segment.page),
-                                 manifest_.pages[segment.page].bytes);
-         }));
+         std::ranges::all_of(tensor.segments, [&](const Segment& segment) {
+           return paging::is_plain(manifest_, request_, segment.page);
+         });
 }
 
 std::uint64_t Planner::bytes_in_all() const {
@@ -259,7 +276,7 @@ std::uint64_t Planner::opening() const {
 std::uint64_t Planner::least_buffers() const {
   Option option{.streams = true, .decodes = request_.coded};
   const std::uint64_t streamed = dense_.empty() ? 0 : set_buffers(option, 0);
-  return streamed + (values_.empty() ? 0 : least_staging_);
+  return streamed + (values_.empty() ? 0 : least_staging_) + tiles();
 }
 
 // No buffers at all.
@@ -372,7 +389,10 @@ std::uint64_t Planner::keep_pages(std::uint64_t left) {
     if (is_pinned) plan_.pinned_bytes += pages_[i].decoded;
     if (!is_pinned && !is_read) ++tensor.coded_segments;
     if (is_read) plan_.streamed_per_token += pages_[i].stored;
-    if (!is_pinned && (!is_read || request_.coded)) plan_.decoded_per_token += pages_[i].decoded;
+    if (!is_pinned && (!is_read || request_.coded)) {
+      const double decoded = places_[i].read * pages_[i].decoded;
+      plan_.decoded_per_token += static_cast<std::uint64_t>(decoded);
+    }
   }
   plan_.coded_bytes = best->choice.coded_bytes;
   for (const Candidate& candidate : dense_) {
@@ -396,7 +416,8 @@ void Planner::share_out(std::uint64_t budget) {
       staging -= ahead;
     }
   }
-  left = keep_pages(left);
+  left = keep_pages(left - std::min(left, tiles()));
+  plan_.tile_bytes = holds_screen_ ? head_.buffer_bytes() : 0;
   plan_.staging_bytes = staging;
   plan_.ahead_bytes = ahead;
   if (!values_.empty()) keep_rows(left);
@@ -418,6 +439,7 @@ void Planner::keep_rows(std::uint64_t left) {
 void Planner::finish() {
   plan_.most_rows = account_.most_rows();
   plan_.reads_coded = request_.coded;
+  plan_.holds_screen = holds_screen_;
   plan_.paged_bytes = plan_.streamed_per_token + plan_.value_bytes;
   plan_.shares = account_.fixed_shares();
   plan_.left_behind = account_.left_behind();
@@ -433,6 +455,7 @@ void Planner::finish() {
   add("ends of pinned pages", slack_);
   add("stream buffers", std::uint64_t{plan_.stream_slots} * plan_.slot_bytes);
   add("arriving rows", plan_.staging_bytes + plan_.ahead_bytes);
+  add("arriving tiles of the head", tiles());
   add("kept rows",
       std::uint64_t{plan_.kept_rows} * (plan_.kept_row_bytes + MemoryAccount::kBytesAPlace));
   add("hashes and places of rows, undo of states", account_.paging_overhead(values_));
@@ -452,11 +475,26 @@ std::uint64_t ResidencyPlan::total() const {
 }
 
 Result<std::uint64_t> smallest_budget(const Manifest& manifest, const ResidencyRequest& request) {
-  return Planner(manifest, request).smallest();
+  return Planner(manifest, request, false).smallest();
 }
 
+// A head's screen is held where it leaves nothing to be read, and else where a token is then
+// faster, or as fast with fewer bytes read, by what is to be expected of it. What it takes of the
+// memory for pages is counted in that; so a larger budget still means no more reading, and the
+// smallest one is that without it.
 Result<ResidencyPlan> plan_residency(const Manifest& manifest, const ResidencyRequest& request) {
-  return Planner(manifest, request).make();
+  TRY(ResidencyPlan plain, Planner(manifest, request, false).make());
+  const bool has_screen = paging::ScreenedHead(manifest, request).is_there();
+  if (!has_screen || !(request.largest_share > 0)) return plain;
+  Planner planner(manifest, request, true);
+  TRY(const std::uint64_t least, planner.smallest());
+  if (request.budget < least) return plain;
+  TRY(ResidencyPlan screened, planner.make());
+  const auto cost = [](const ResidencyPlan& p) {
+    return std::pair(paging::token_seconds(p.storage_s, p.compute_s), p.streamed_per_token);
+  };
+  const bool pays = !screened.pages_anything() || cost(screened) < cost(plain);
+  return pays ? std::move(screened) : std::move(plain);
 }
 
 }  // namespace skein

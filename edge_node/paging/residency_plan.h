@@ -38,6 +38,9 @@ struct ResidencyRequest {
   std::uint32_t answer_bytes = 28;
   std::uint32_t alignment = 1;  // of reads (BlockReads::alignment)
   std::uint32_t threads = 1;    // that decode, at most
+  // Of the passes whose logits are asked for, those that ask for the largest alone (Feed::most), as
+  // far as one can tell: what a head's screen is for.
+  double largest_share = 0.5;
   PagingRates rates{};
   bool coded = false;                   // the file's pages are ...
   std::vector<std::uint32_t> stored{};  // ... and so large; empty: as in memory
@@ -74,6 +77,8 @@ struct ResidencyPlan {
   std::uint32_t slot_bytes = 0;
   std::uint64_t staging_bytes = 0;  // where rows arrive
   std::uint64_t ahead_bytes = 0;    // where rows arrive that may be wanted; 0: none are guessed
+  bool holds_screen = false;        // the head's, in memory
+  std::uint64_t tile_bytes = 0;     // where tiles of a head arrive that a screen leaves
   std::uint32_t kept_rows = 0;      // places for rows
   std::uint32_t kept_row_bytes = 0;
   std::uint32_t most_rows = 0;       // of a pass
@@ -81,11 +86,12 @@ struct ResidencyPlan {
   std::uint32_t coders = 0;          // threads that decode
   std::uint32_t decode_buffers = 0;  // what they decode to
   std::uint32_t decode_buffer_bytes = 0;
-  std::uint64_t opening_bytes = 0;       // what is decoded goes through so much, at opening
-  std::uint64_t coded_bytes = 0;         // of memory, for pages that are kept coded
-  std::uint64_t streamed_per_token = 0;  // bytes read for a token, value rows apart
-  std::uint64_t decoded_per_token = 0;   // bytes of pages that are decoded
-  double storage_s = 0, compute_s = 0;   // of a token, by the request's rates
+  std::uint64_t opening_bytes = 0;  // what is decoded goes through so much, at opening
+  std::uint64_t coded_bytes = 0;    // of memory, for pages that are kept coded
+  // Bytes read for a token, value rows apart; of a head with a screen what is to be expected.
+  std::uint64_t streamed_per_token = 0;
+  std::uint64_t decoded_per_token = 0;  // bytes of pages that are decoded
+  double storage_s = 0, compute_s = 0;  // of a token, by the request's rates
   std::uint64_t pinned_bytes = 0;
   std::uint64_t paged_bytes = 0;  // of matrices that are not whole in memory
   std::uint64_t value_bytes = 0;  // of those, by rows

@@ -6,14 +6,20 @@ namespace skein::paging {
 
 Result<void> StoredPages::check(std::uint32_t page, ByteView bytes, Sha256& hasher) const {
   if (hasher.of(bytes) == manifest.pages[page].digest) return {};
+  return does_not_match(page);
+}
+
+tl::unexpected<Error> StoredPages::does_not_match(std::uint32_t page,
+                                                  const std::string& part) const {
   note_damage(page);
-  return fail(
-      Errc::kCorrupt,
-      "page " + std::to_string(page) + " of " + digest.short_hex() + " does not match its hash",
-      file + ", offset " + std::to_string(offsets[page]), "fetch the artifact again");
+  return fail(Errc::kCorrupt,
+              "page " + std::to_string(page) + " of " + digest.short_hex() +
+                  " does not match its hash" + (part.empty() ? "" : " (" + part + ")"),
+              file + ", offset " + std::to_string(offsets[page]), "fetch the artifact again");
 }
 
 tl::unexpected<Error> StoredPages::does_not_decode(std::uint32_t page, const Error& error) const {
+  note_damage(page);
   return fail(Errc::kCorrupt,
               "page " + std::to_string(page) + " of " + digest.short_hex() +
                   " does not decode: " + error.what,

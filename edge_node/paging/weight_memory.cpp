@@ -68,6 +68,11 @@ PagedTensors* BudgetedPages::paged() {
   return room_->pager->paged();
 }
 
+bool BudgetedPages::holds_screen() const {
+  CHECK(room_->pager);
+  return room_->pager->holds_screen();
+}
+
 std::uint32_t BudgetedPages::most_rows() const {
   CHECK(room_->pager);
   return room_->pager->most_rows();

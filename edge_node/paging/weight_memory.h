@@ -35,6 +35,7 @@ class BudgetedPages final : public PageSource {
   Result<ByteView> page(PageIndex index) override;
   Result<void> read(PageIndex index, std::uint64_t offset, MutableByteView out) override;
   PagedTensors* paged() override;
+  bool holds_screen() const override;
   std::uint32_t most_rows() const override;
 
   const std::string& file() const;

@@ -19,6 +19,7 @@ struct BenchOptions : ModelOptions {
   std::string format = "q8";
   std::string write;  // the synthetic model's file
   double silent = 0.87;
+  bool greedy = false;  // only the largest logit is asked for
   bool mapped = false;  // nothing is measured that takes memory of its own
   std::uint32_t decode = 64, prefill = 512, repeats = 5, sessions = 0;
 };
@@ -81,6 +82,7 @@ class Bench {
   std::unique_ptr<Runner> runner_;
   std::vector<RwkvState> states_;
   std::vector<float> logits_;
+  std::uint32_t most_ = 0;  // as Feed has it
   std::vector<double> bandwidth_, decode_, prefill_, together_;
   double load_s_ = 0;
   std::uint64_t peak_rss_ = 0;
@@ -119,6 +121,7 @@ Task<Result<void>> Bench::open() {
   if (options_->synthetic.empty()) {
     ModelArguments arguments = options_->model;
     arguments.sessions = std::max(1U, options_->sessions);
+    arguments.largest_share = options_->greedy ? 1 : 0;
     CO_TRY(file_, co_await ModelFile::open(env_, arguments));
   } else {
     CO_TRY(const Format format, format_named(options_->format));
@@ -131,6 +134,7 @@ Task<Result<void>> Bench::open() {
     made = env_.clock.now();
     CO_TRY(synthetic_, Model::open(*pages_));
   }
+  most_ = options_->greedy ? 1 : 0;
   runner_ = std::make_unique<Runner>(model(), env_.compute.parallel());
   states_.assign(std::max(1U, options_->sessions), model().initial_state());
   logits_.resize(states_.size() * model().config().vocab);
@@ -152,7 +156,7 @@ Result<void> Bench::run_sessions(std::uint32_t tokens) {
     for (std::size_t s = 0; s < states_.size(); ++s) {
       ids[s] = token(i * states_.size() + s);
       feeds[s] = {std::span(ids).subspan(s, 1), &states_[s],
-                  std::span(logits_).subspan(s * vocab, vocab)};
+                  std::span(logits_).subspan(s * vocab, vocab), most_};
     }
     TRY_VOID(runner_->feed(feeds));
   }
@@ -171,12 +175,14 @@ Task<Result<void>> Bench::measure(Terminal& terminal) {
   for (std::size_t i = 0; i < prompt.size(); ++i) prompt[i] = token(i);
   const std::function<Result<void>()> decode = [&]() -> Result<void> {
     for (std::uint32_t i = 0; i < options_->decode; ++i) {
-      TRY_VOID(runner_->step(token(i), states_[0], logits));
+      const TokenId id = token(i);
+      const Feed feed = {std::span(&id, 1), &states_[0], logits, most_};
+      TRY_VOID(runner_->feed(std::span(&feed, 1)));
     }
     return {};
   };
   const std::function<Result<void>()> prefill = [&] {
-    const Feed feed = {prompt, &states_[0], logits};
+    const Feed feed = {prompt, &states_[0], logits, most_};
     return runner_->feed(std::span(&feed, 1));
   };
   const std::function<Result<void>()> together = [&] { return run_sessions(options_->decode); };
@@ -265,6 +271,7 @@ boost::json::object Bench::report() const {
     out["memory_budget"] = options_->model.memory_budget;
     out["bytes_read_per_token"] = per_token(paging_.bytes_read);
     out["value_bytes_read_per_token"] = per_token(paging_.value_bytes);
+    out["tile_bytes_read_per_token"] = per_token(paging_.tile_bytes);
     out["row_hits"] = paging_.row_hits;
     out["row_misses"] = paging_.row_misses;
     const std::uint64_t ahead = paging_.guesses_used + paging_.came_along;
@@ -396,6 +403,8 @@ void add_bench(CLI::App& tool, Command& chosen) {
       ->check(CLI::Range(1U, kMostTokens));
   command->add_option("--prefill", options->prefill, "tokens of the prompt (default 512, 0 = none)")
       ->check(CLI::Range(0U, kMostTokens));
+  command->add_flag("--greedy", options->greedy,
+                    "ask for the largest logit alone, as greedy decoding does");
   command->add_option("--sessions", options->sessions, "decode this many sessions together as well")
       ->check(CLI::Range(0U, kMostRows));
   command->add_option("--repeat", options->repeats, "runs, of which medians are told (default 5)")

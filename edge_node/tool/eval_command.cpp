@@ -23,6 +23,7 @@ Task<Result<void>> eval(Env env, Terminal& terminal, std::shared_ptr<EvalOptions
   arguments.needs_tokenizer = true;
   CO_TRY(const Buffer text, co_await read_file(env.disk, options->text, kMaxTextFile));
   arguments.logits_of_rows = true;
+  arguments.largest_share = 0;
   arguments.answer_bytes = 0;
   arguments.extra_bytes = text.size() * 2 * sizeof(TokenId);  // at most an id a byte, and growing
   CO_TRY(const auto file, co_await ModelFile::open(env, arguments));

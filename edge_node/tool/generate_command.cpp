@@ -115,6 +115,8 @@ ModelArguments arguments_of(const GenerateOptions& options) {
   arguments.saves_state = !options.state_out.empty();
   arguments.follows_grammar = !options.grammar.empty() || !options.json_schema.empty();
   arguments.answer_bytes += sampler_bytes(options.sampler);
+  const bool largest = !arguments.follows_grammar && Sampler(options.sampler).most() != 0;
+  arguments.largest_share = largest ? 1 : 0;
   return arguments;
 }
 
@@ -152,6 +154,8 @@ Task<Result<void>> generate(Env env, Terminal& terminal, std::shared_ptr<Generat
   };
   CO_TRY_VOID(co_await on_compute(env, prefill));
   const Instant prefilled = env.clock.now();
+  const PagerCounters opened =
+      file->pager() != nullptr ? file->pager()->counters() : PagerCounters{};
   std::uint32_t made = 0;
   auto decode = [&]() -> Result<void> {
     TRY(made, continue_text(session, picker, options->count, options->stops, terminal));
@@ -165,16 +169,22 @@ Task<Result<void>> generate(Env env, Terminal& terminal, std::shared_ptr<Generat
     CO_TRY_VOID(co_await replace_file(env.disk, options->state_out, bytes));
   }
   const Runner::Counters& rows = session.runner.counters();
-  const boost::json::object stats{{"prompt_tokens", ids.size()},
-                                  {"tokens", made},
-                                  {"load_s", seconds(loaded - began)},
-                                  {"first_token_s", seconds(prefilled - began)},
-                                  {"prefill_tokens_per_s", rate(ids.size(), prefilled - loaded)},
-                                  {"decode_tokens_per_s", rate(made, decoded - prefilled)},
-                                  {"value_rows_read", rows.value_rows_read},
-                                  {"value_rows_total", rows.value_rows_total},
-                                  {"head_bytes_read", rows.head_bytes_read},
-                                  {"head_bytes_total", rows.head_bytes_total}};
+  boost::json::object stats{{"prompt_tokens", ids.size()},
+                            {"tokens", made},
+                            {"load_s", seconds(loaded - began)},
+                            {"first_token_s", seconds(prefilled - began)},
+                            {"prefill_tokens_per_s", rate(ids.size(), prefilled - loaded)},
+                            {"decode_tokens_per_s", rate(made, decoded - prefilled)},
+                            {"value_rows_read", rows.value_rows_read},
+                            {"value_rows_total", rows.value_rows_total},
+                            {"head_bytes_read", rows.head_bytes_read},
+                            {"head_bytes_total", rows.head_bytes_total}};
+  if (file->pager() != nullptr) {
+    const PagerCounters paged = file->pager()->counters() - opened;
+    stats["bytes_read"] = paged.bytes_read;
+    stats["tile_bytes_read"] = paged.tile_bytes;
+    stats["stream_restarts"] = paged.restarts;
+  }
   co_return co_await write_stats(env, options->stats, stats);
 }
 

@@ -60,6 +60,7 @@ Result<void> compute_rows(Env env, const ModelFile& file, const std::vector<Toke
 Task<Result<void>> logits(Env env, Terminal& terminal, std::shared_ptr<LogitsOptions> options) {
   ModelArguments arguments = options->model;
   arguments.needs_tokenizer = !options->prompt.empty();
+  arguments.largest_share = 0;
   if (options->all) arguments.extra_rows = most_ids(env.disk, *options);
   CO_TRY(const auto file, co_await ModelFile::open(env, arguments));
   CO_TRY(const auto ids, co_await input_ids(env, *options, *file));

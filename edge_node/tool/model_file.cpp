@@ -117,6 +117,7 @@ Result<ModelFile::Planned> ModelFile::plan_paging(Env env, const ModelArguments&
   request.row_bytes = arguments.logits_of_rows ? row : 0;
   request.sessions = arguments.sessions;
   request.answer_bytes = arguments.answer_bytes;
+  request.largest_share = arguments.largest_share;
   request.threads = static_cast<std::uint32_t>(env.compute.parallel().threads());
   request.rates = measured.rates;
   request.coded_share = measured.coded_share;

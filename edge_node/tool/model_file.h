@@ -28,6 +28,7 @@ struct ModelArguments {
   bool logits_of_rows = false;    // it looks at those of every token of a pass
   bool follows_grammar = false;
   bool saves_state = false;
+  double largest_share = 0.5;  // as ResidencyRequest has it
   std::uint32_t sessions = 1;  // states at once, and a token of the vocabulary in each ...
   std::uint32_t answer_bytes = sizeof(float);  // ... so much: a logit, and what a sampler takes
   // Reads are made slower (Command::storage_mbps). Without a budget what is mapped is not read but

@@ -2,16 +2,10 @@
 // included by one source of a program. Tests only.
 #pragma once
 
-#include <atomic>
-#include <cstdint>
 #include <cstdlib>
 #include <new>
 
-namespace skein::test {
-inline std::atomic<bool> counts_allocations{true};
-inline std::atomic<std::uint64_t> allocations{0};
-inline std::atomic<std::uint64_t> allocated_bytes{0};
-}  // namespace skein::test
+#include "tests/support/allocation_counter.h"
 
 void* operator new(std::size_t size) {
   if (skein::test::counts_allocations) {

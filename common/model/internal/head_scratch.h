@@ -21,6 +21,7 @@ struct HeadScratch {
   std::vector<float> bounds;            // (vocab): no logit is above its own
   std::vector<float> largest;           // logits that are there
   std::vector<std::uint8_t> marked;     // tiles
+  std::vector<std::uint8_t> missing;    // tiles that are to be made now
   std::vector<std::uint32_t> ranked;    // clusters or rows, by score
   std::vector<std::uint8_t> known;      // clusters
 };

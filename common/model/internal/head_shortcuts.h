@@ -38,11 +38,14 @@ struct HeadShortcuts {
   HeadClusters clusters;
 };
 
-// nullptr: the artifact has none. A paged model has no screen: it multiplies what streams by.
-// Errc::kCorrupt names the tensor.
+// nullptr: the artifact has none. Errc::kCorrupt names the tensor.
 Result<std::shared_ptr<const HeadShortcuts>> read_head_shortcuts(TensorReader& tensors,
                                                                  const ModelConfig& config,
-                                                                 bool paged);
+                                                                 bool holds_screen);
+
+// Whether so many rows, of each of which the `most` largest logits are wanted (0: all), are
+// screened.
+bool is_screened(const ModelWeights& weights, std::uint32_t rows, std::uint32_t most);
 
 // The head over the normed rows of `in`. One pass; one thread, which lends others.
 class HeadPass {
@@ -54,14 +57,19 @@ class HeadPass {
   Result<void> run(std::span<float> logits, std::uint32_t most, Runner::Counters& counters);
 
  private:
+  Result<void> by_shortcuts(std::span<float> logits, std::uint32_t most);
   Result<void> dense(std::span<float> rows);
   void dense_row(std::uint32_t row, Span ordered);
-  void screened(std::uint32_t row, std::uint32_t most, Span ordered);
+  void put(View ordered, Span logits) const;
+  // Whether they were made: the dense head is right, or faster.
+  Result<bool> screened(std::span<float> logits, std::uint32_t most);
+  Result<bool> screened_row(std::uint32_t row, std::uint32_t most, Span ordered);
   void find_scores(std::uint32_t row);
-  void clustered(std::uint32_t row, bool all_made, Span ordered);
+  Result<void> clustered(std::uint32_t row, bool all_made, Span ordered);
   void look_into(std::span<const float> scores);
   void mark(std::uint32_t first, std::uint32_t last);
-  void make_marked(std::uint32_t row, Span ordered);
+  Result<void> make_marked(std::uint32_t row, Span ordered);
+  Result<void> make_paged(const Product& product);
   std::uint64_t tiles() const { return (weights_.head.rows() + kTileRows - 1) / kTileRows; }
   std::uint64_t tile_bytes() const;
 

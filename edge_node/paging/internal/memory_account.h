@@ -23,6 +23,8 @@ class MemoryAccount {
 
   // A tensor that stays with its pages, which it shares with others.
   void pin_page_of(const TensorEntry& tensor);
+  // The head's screen, which else is left out.
+  void hold_screen();
   // Longer passes, where a budget is so much above the least.
   void widen(std::uint64_t surplus);
 
@@ -30,7 +32,9 @@ class MemoryAccount {
   std::uint64_t fixed() const;                                // with most_rows() rows a pass
   std::uint64_t least() const;                                // before widen()
   // Of it, what belongs to the model, not to its pages, and stays when they are given back.
-  std::uint64_t left_behind() const { return vectors_ + embedding_ + tokenizer_ + scratch(rows_); }
+  std::uint64_t left_behind() const {
+    return vectors_ + embedding_ + tokenizer_ + scratch(rows_) + screen_of_model_;
+  }
   std::vector<MemoryShare> fixed_shares() const;
   std::uint32_t most_rows() const { return rows_; }
   // Of pages that are read together, where reads begin and end elsewhere than pages.
@@ -57,6 +61,7 @@ class MemoryAccount {
   const Manifest& manifest_;
   const ResidencyRequest& request_;
   std::vector<bool> pinned_pages_;
+  std::uint64_t screen_of_model_ = 0, screen_pages_ = 0;
   std::uint64_t pinned_ = 0, vectors_ = 0, tables_ = 0, state_bytes_ = 0, answers_ = 0;
   std::uint64_t embedding_ = 0, tokenizer_ = 0, reserve_ = 0, scratch_ = 0, coder_bytes_ = 0;
   std::uint32_t rows_ = 0;

@@ -18,6 +18,7 @@
 #include "common/crypto/tagger.h"
 #include "common/env/env.h"
 #include "edge_node/paging/internal/aligned_memory.h"
+#include "edge_node/paging/internal/read_cost.h"
 #include "edge_node/paging/internal/row_guess.h"
 #include "edge_node/paging/internal/row_table.h"
 #include "edge_node/paging/internal/rows_ahead.h"
@@ -104,9 +105,9 @@ class NeuronCache {
   std::vector<std::uint32_t> table_of_;  // by tensor of the manifest
   std::vector<std::uint32_t> table_of_layer_;
   Meanwhile meanwhile_;
-  std::uint64_t gap_;       // bytes that a read may take along ...
-  std::uint64_t wide_gap_;  // ... where many rows are missing
-  Trial ways_;              // to read rows
+  ReadCost cost_;       // as measured at opening ...
+  ReadCost seen_cost_;  // ... and with what a byte took of passes since
+  Trial ways_;          // to read rows
   AlignedMemory staging_;
   AlignedMemory kept_;
   std::uint32_t kept_row_bytes_ = 0;
@@ -134,6 +135,7 @@ class NeuronCache {
   std::vector<std::uint32_t> guesses_;  // scratch: rows
   RowGuess::Pass pass_;                 // the one under way ...
   std::optional<Instant> pass_began_;   // ... since
+  std::uint64_t read_before_ = 0;       // bytes, in all
   Shape shape_, timed_;                 // of the one under way; of those that were timed
   std::unique_ptr<BlockReads> reads_;   // last: gone before the memory that it writes to
 };

@@ -1,6 +1,6 @@
 // RowTable: a neuron-major matrix of which rows are read one by one: where they lie in the file,
-// what they must be, which are kept, how lately they were wanted. RowReads: rows made into reads.
-// Both of a NeuronCache; one thread.
+// what they must be, which are kept, how lately they were wanted. Of a matrix in tiles a tile is a
+// row here. RowReads: rows made into reads. Both of a NeuronCache or of HeadTiles; one thread.
 #pragma once
 
 #include <span>
@@ -11,12 +11,28 @@
 
 namespace skein::paging {
 
+// How tags are learned: out of verified pages, through a buffer.
+struct TagLearning {
+  const StoredPages& pages;
+  BlockReads& reads;
+  MutableByteView buffer;
+  std::span<Tagger> taggers;  // a task each
+  Parallel& parallel;
+  PagerCounters& counters;
+};
+
 struct RowTable {
   static constexpr std::uint32_t kNowhere = ~0U;
+  static constexpr std::uint32_t kRowsATask = 32;  // of learning
+
+  static std::uint32_t tasks_of(std::size_t rows) {
+    return static_cast<std::uint32_t>((rows + kRowsATask - 1) / kRowsATask);
+  }
 
   RowTable(const StoredPages& pages, std::uint32_t tensor_index);
 
   std::uint32_t tensor = 0;  // of the manifest
+  std::uint32_t unit = 1;    // stored rows of one here
   std::uint32_t rows = 0;
   std::uint32_t row_bytes = 0;
   std::span<const Segment> segments;
@@ -26,6 +42,9 @@ struct RowTable {
   std::vector<std::uint8_t> uses;              // of late
   std::vector<std::uint8_t> recency;           // fading average of being wanted, 255 = always
 
+  // Of its rows in segments from this one on: their pages are read once and verified.
+  Result<void> learn_tags(const TagLearning& by, std::size_t first_segment = 0);
+  std::uint32_t first_of(std::size_t segment) const { return segments[segment].first_row / unit; }
   std::size_t segment_of(std::uint32_t row) const;
   std::uint64_t offset_of(std::uint32_t row) const;
   std::uint32_t page_of(std::uint32_t row) const { return segments[segment_of(row)].page; }
@@ -45,8 +64,9 @@ class RowReads {
     std::byte* data = nullptr;  // where it will lie; nullptr: there is no room
     bool joined = false;        // what lies between it and the row before will be there, too
   };
-  Row add(std::uint32_t row);
-  std::uint64_t used() const { return used_; }  // bytes of the memory
+  Row add(std::uint32_t row) { return add(table_.offset_of(row), table_.row_bytes); }
+  Row add(std::uint64_t offset, std::uint64_t bytes);  // of the file
+  std::uint64_t used() const { return used_; }         // bytes of the memory
 
   struct Mark {
     std::size_t reads = 0;

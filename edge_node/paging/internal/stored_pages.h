@@ -2,6 +2,7 @@
 // thread. WholeRange: what must be read for some bytes, given how reads are aligned.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <string>
@@ -42,8 +43,14 @@ struct StoredPages {
   void note_damage(std::uint32_t page) const {
     if (damaged) damaged->add(page);
   }
+  // Its bytes stand in the file as they are in memory.
+  bool is_plain(std::uint32_t page) const {
+    return !coded || is_stored_page(sizes[page], manifest.pages[page].bytes);
+  }
   // Errc::kCorrupt naming the page, unless `bytes` are what its hash says.
   Result<void> check(std::uint32_t page, ByteView bytes, Sha256& hasher) const;
+  // Errc::kCorrupt naming the page, in which `part` is not what it must be.
+  tl::unexpected<Error> does_not_match(std::uint32_t page, const std::string& part = {}) const;
   // An error of a read of that page, with the page named.
   Error of_page(std::uint32_t page, Error error) const;
   tl::unexpected<Error> does_not_decode(std::uint32_t page, const Error& error) const;
@@ -68,5 +75,21 @@ tl::unexpected<Error> silent_storage(std::string file = {});  // after that
 // leaves theirs alone.
 Result<void> read_now(BlockReads& reads, std::uint64_t offset, MutableByteView out,
                       std::uint64_t call, std::size_t piece = std::size_t{256} * 1024);
+
+// Takes what has come of reads whose tags are places among `parts` of a buffer: each counts those
+// that are out in `reading`, and keeps an error in `result`. Waits for `at_least`.
+template <class Parts>
+Result<void> take_parts(BlockReads& reads, Parts& parts, std::size_t at_least,
+                        const std::string& file) {
+  BlockReadDone done[BlockReads::kMostInFlight];
+  const std::size_t taken = reads.wait(done, at_least, kReadDeadline);
+  if (taken < std::min(at_least, std::size(done))) return silent_storage(file);
+  for (std::size_t i = 0; i < taken; ++i) {
+    auto& part = parts[done[i].tag];
+    --part.reading;
+    if (!done[i].result) part.result = std::move(done[i].result);
+  }
+  return {};
+}
 
 }  // namespace skein::paging

@@ -8,7 +8,7 @@
 
 #include "common/model/model.h"
 #include "common/model/weights.h"
-#include "tests/support/memory_pages.h"
+#include "tests/support/screened_model.h"
 
 namespace skein {
 namespace {
@@ -23,95 +23,10 @@ ModelConfig config() {
   return config;
 }
 
-// Rows as they are multiplied.
-std::vector<float> values_of(test::MemoryPages& pages, const std::string& name) {
-  const TensorEntry& tensor = pages.tensor(name);
-  std::vector<float> values(std::size_t{tensor.rows} * tensor.cols);
-  for (const Segment& segment : tensor.segments) {
-    const ByteView page = *pages.page(PageIndex(segment.page));
-    const auto bytes = stored_bytes(tensor.format, tensor.layout, segment.rows, tensor.cols);
-    decode(tensor.format, tensor.layout, segment.rows, tensor.cols, page.first(bytes),
-           std::span(values).subspan(std::size_t{segment.first_row} * tensor.cols,
-                                     std::size_t{segment.rows} * tensor.cols));
-  }
-  return values;
-}
+using Form = test::ScreenForm;
 
-// |B r|, |r| and max(|w|, |s|) in double.
-void add_bounds(test::MemoryPages& pages, std::span<const float> rows, std::span<const float> basis,
-                std::span<const float> sketch) {
-  const std::size_t rank = basis.size() / kWidth;
-  std::vector<float> inside(kVocab);
-  std::vector<float> beyond(kVocab);
-  std::vector<float> sizes(kVocab);
-  const auto up = [](double value) {
-    return std::nextafter(static_cast<float>(value), std::numeric_limits<float>::infinity());
-  };
-  for (std::size_t v = 0; v < kVocab; ++v) {
-    std::vector<double> missed(kWidth);
-    double row = 0;
-    double told = 0;
-    for (std::size_t i = 0; i < kWidth; ++i) {
-      missed[i] = double{rows[v * kWidth + i]};
-      row += missed[i] * missed[i];
-      for (std::size_t j = 0; j < rank; ++j) {
-        missed[i] -= double{sketch[v * rank + j]} * basis[j * kWidth + i];
-      }
-    }
-    double in = 0;
-    double out = 0;
-    for (std::size_t j = 0; j < rank; ++j) {
-      double along = 0;
-      for (std::size_t i = 0; i < kWidth; ++i) along += missed[i] * basis[j * kWidth + i];
-      in += along * along;
-      told += double{sketch[v * rank + j]} * sketch[v * rank + j];
-    }
-    for (const double value : missed) out += value * value;
-    inside[v] = up(std::sqrt(in));
-    beyond[v] = up(std::sqrt(out));
-    sizes[v] = up(std::sqrt(std::max(row, told)));
-  }
-  pages.add("head.screen.inside", {.cols = kVocab}, inside);
-  pages.add("head.screen.beyond", {.cols = kVocab}, beyond);
-  pages.add("head.screen.sizes", {.cols = kVocab}, sizes);
-}
-
-struct Form {
-  Format head, sketch;
-  std::uint32_t rank;
-  bool orthonormal = true;
-};
-
-// A random head whose rows lie near few directions, many of them alike; and a screen for it.
 test::MemoryPages screened(const Form& form, std::uint64_t seed) {
-  test::MemoryPages pages = test::random_model(form.head, config(), seed);
-  std::vector<float> rows = test::random_floats(std::size_t{kVocab} * kWidth, seed + 7, 0.1F);
-  for (std::size_t v = 0; v < kVocab; ++v) {
-    const std::size_t like = v % 5 == 0 ? v / 2 : v;  // equal rows: equal logits
-    for (std::size_t i = 0; i < kWidth; ++i) rows[v * kWidth + i] = rows[like * kWidth + i];
-  }
-  pages.remove("head.weight");
-  pages.add("head.weight", {form.head, Layout::kTiles, kVocab, kWidth}, rows);
-  rows = values_of(pages, "head.weight");
-  // The first directions are unit vectors, or any that are short enough.
-  std::vector<float> basis = test::random_floats(form.rank * kWidth, seed + 3, 0.03F);
-  if (form.orthonormal) {
-    std::ranges::fill(basis, 0.0F);
-    for (std::size_t j = 0; j < form.rank; ++j) basis[j * kWidth + (j * 3) % kWidth] = 1;
-  }
-  std::vector<float> sketch(std::size_t{kVocab} * form.rank);
-  for (std::size_t v = 0; v < kVocab; ++v) {
-    for (std::size_t j = 0; j < form.rank; ++j) {
-      for (std::size_t i = 0; i < kWidth; ++i) {
-        sketch[v * form.rank + j] += rows[v * kWidth + i] * basis[j * kWidth + i];
-      }
-    }
-  }
-  pages.add("head.screen.sketch", {form.sketch, Layout::kTiles, kVocab, form.rank}, sketch);
-  sketch = values_of(pages, "head.screen.sketch");
-  pages.add("head.screen.basis", {.rows = form.rank, .cols = kWidth}, basis);
-  add_bounds(pages, rows, basis, sketch);
-  return pages;
+  return test::screened_model(form, config(), seed);
 }
 
 class HeadScreen : public testing::Test {

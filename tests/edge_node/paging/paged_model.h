@@ -101,6 +101,7 @@ class PagedModel {
     }
     plan.staging_bytes = std::uint64_t{1} << 18;
     plan.ahead_bytes = ahead_bytes;
+    plan.tile_bytes = tile_bytes;
     plan.kept_row_bytes = 2048;
     double rows = 0;
     for (const std::uint32_t index : order_of_use(manifest())) {
@@ -137,7 +138,8 @@ class PagedModel {
 
   std::unique_ptr<Pager> pager;
   std::unique_ptr<Model> model;
-  std::uint64_t ahead_bytes = std::uint64_t{1} << 17;  // of the plans that it makes
+  std::uint64_t tile_bytes = std::uint64_t{1} << 16;   // of the plans that it makes
+  std::uint64_t ahead_bytes = std::uint64_t{1} << 17;  // likewise
 
  private:
   void write(PageSource& pages, PageCoding coding = PageCoding::kPlain) {
@@ -148,6 +150,7 @@ class PagedModel {
         real_.run(write_artifact(real_.env().disk, path(), pages, std::nullopt, coding));
     CHECK(written.has_value());
     artifact_ = std::move(*Pager::look_at(real_.env().disk, path()));
+    artifact_.damaged = std::make_shared<DamagedPages>();
   }
 
   std::string folder_;

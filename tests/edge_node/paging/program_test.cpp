@@ -1,10 +1,10 @@
 // The program under a budget, as a process of its own: the same logits, never more memory than was
 // promised, and a sentence when it cannot be kept.
+#include "tests/edge_node/paging/program.h"
+
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <array>
-#include <cstdio>
 
 #include "tests/edge_node/paging/paged_model.h"
 
@@ -15,37 +15,10 @@ constexpr std::uint64_t kMib = std::uint64_t{1} << 20;
 const ModelConfig kConfig = {
     .layers = 6, .width = 512, .heads = 8, .head_size = 64, .ffn_width = 2048, .vocab = 6000};
 
-struct Shown {
-  int code = -1;
-  std::string text;  // standard output and standard error
-};
-
-Shown shown(const std::string& arguments, const std::string& environment = "") {
-  const auto here = std::filesystem::read_symlink("/proc/self/exe").parent_path();
-  const std::string line =
-      environment + " '" + (here / "skein").string() + "' " + arguments + " 2>&1 </dev/null";
-  FILE* pipe = ::popen(line.c_str(), "r");
-  Shown result;
-  if (pipe == nullptr) return result;
-  std::array<char, 4096> part{};
-  std::size_t size = 0;
-  while ((size = std::fread(part.data(), 1, part.size(), pipe)) > 0) {
-    result.text.append(part.data(), size);
-  }
-  const int status = ::pclose(pipe);
-  result.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  return result;
-}
-
-std::string bytes_of(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return std::string((std::istreambuf_iterator<char>(file)), {});
-}
-
-std::uint64_t number_after(const std::string& text, const std::string& words) {
-  const std::size_t at = text.find(words);
-  return at == std::string::npos ? 0 : std::stoull(text.substr(at + words.size()));
-}
+using test::bytes_of;
+using test::number_after;
+using test::Shown;
+using test::shown;
 
 double decimal_after(const std::string& text, const std::string& words) {
   const std::size_t at = text.find(words);

@@ -87,12 +87,12 @@ TEST_F(WeightMemoryTest, TwoModelsTakeTurnsInTheMemoryOfOne) {
 
 TEST_F(WeightMemoryTest, ABudgetThatChangesIsMetBeforeTheNextPassAndStatesStay) {
   const std::uint64_t least = least_for(first_);
-  WeightMemory memory(env_, {.budget = 2 * least});
+  WeightMemory memory(env_, {.budget = least + 8 * kMib});
   first_.open(memory);
   for (TokenId token = 0; token < 8; ++token) first_.step(token);
   EXPECT_EQ(memory.counters().misses, 0U);  // all of it is there
   const std::uint64_t floor = first_.smallest().value();
-  for (const std::uint64_t budget : {floor, floor + 2 * kMib, floor + kMib, 2 * least}) {
+  for (const std::uint64_t budget : {floor, floor + 2 * kMib, floor + kMib, least + 8 * kMib}) {
     memory.set_budget(budget);
     const std::uint64_t openings = memory.openings();
     for (TokenId token = 0; token < 8; ++token) first_.step(token + 50);
@@ -101,7 +101,7 @@ TEST_F(WeightMemoryTest, ABudgetThatChangesIsMetBeforeTheNextPassAndStatesStay) 
   }
   EXPECT_GT(memory.counters().misses, 0U);
   // More than all of it is of no use.
-  memory.set_budget(3 * least);
+  memory.set_budget(least + 16 * kMib);
   const std::uint64_t openings = memory.openings();
   first_.step(3);
   EXPECT_EQ(memory.openings(), openings);
@@ -116,7 +116,7 @@ TEST_F(WeightMemoryTest, TakesAsManySessionsAsLeaveRoomForWeights) {
         ->sessions();
   };
   EXPECT_EQ(sessions_in(least + least / 50), 1U);
-  EXPECT_EQ(sessions_in(8 * least), 16U);
+  EXPECT_EQ(sessions_in(least + 48 * kMib), 16U);
 }
 
 TEST_F(WeightMemoryTest, RefusesABudgetThatIsTooSmallAndAFileOfAnotherArtifact) {
