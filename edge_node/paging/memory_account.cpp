@@ -30,6 +30,9 @@ MemoryAccount::MemoryAccount(const Manifest& manifest, const ResidencyRequest& r
   const ModelConfig& config = manifest.config;
   state_bytes_ = RwkvState(config).bytes();
   answers_ = std::uint64_t{request.sessions} * config.vocab * request.answer_bytes;
+  // A head in another order is multiplied as it stands and put in the order of tokens then.
+  is_ordered_ = find_tensor(manifest, kHeadOrder) != nullptr;
+  if (is_ordered_) answers_ += std::uint64_t{request.sessions} * config.vocab * sizeof(float);
   tables_ = manifest.pages.size() * (sizeof(PageEntry) + 6 * sizeof(std::uint64_t));
   std::uint64_t largest_page = 0;
   for (const PageEntry& page : manifest.pages) {
@@ -90,8 +93,8 @@ std::uint64_t MemoryAccount::scratch(std::uint32_t rows) const {
   const std::uint64_t row = std::uint64_t{config.width} * (15 * sizeof(float) + 8 * input) +
                             4 * kLowRank * input + std::uint64_t{config.ffn_width} * input;
   const std::uint64_t blocks = neuron_blocks_of(config.ffn_width);
-  return rows * (row + request_.row_bytes) + blocks * config.width * sizeof(float) +
-         config.ffn_width;
+  const std::uint64_t logits = (is_ordered_ ? 2 : 1) * request_.row_bytes;
+  return rows * (row + logits) + blocks * config.width * sizeof(float) + config.ffn_width;
 }
 
 // A share that grows with what there is, so that pages never lose memory to it.

@@ -65,6 +65,7 @@ class MemoryAccount {
   std::uint64_t pinned_ = 0, vectors_ = 0, tables_ = 0, state_bytes_ = 0, answers_ = 0;
   std::uint64_t embedding_ = 0, tokenizer_ = 0, reserve_ = 0, scratch_ = 0, coder_bytes_ = 0;
   std::uint32_t rows_ = 0;
+  bool is_ordered_ = false;  // the head's rows are not in the order of tokens
 };
 
 }  // namespace skein::paging

@@ -115,6 +115,20 @@ TEST_P(ScreenPlans, LeaveItOutWhereEveryLogitIsAlwaysAskedFor) {
 }
 
 // Longer than the head's rows: reading these is cheaper.
+// It is multiplied as its rows stand, and put in order afterwards.
+TEST(ScreenPlan, CountsALogitTwiceWhereTheHeadStandsInAnotherOrder) {
+  test::MemoryPages plain = test::random_model(Format::kQ8, kConfig);
+  const auto answers = [](const Manifest& manifest) {
+    const auto made = plan_residency(manifest, {.budget = 1U << 30, .sessions = 3});
+    return std::ranges::find(made->shares, "logits and sampling", &MemoryShare::what)->bytes;
+  };
+  test::MemoryPages pages = test::random_model(Format::kQ8, kConfig);
+  Manifest ordered = pages.manifest();
+  ordered.tensors.push_back(*find_tensor(ordered, "ln_out.weight"));
+  ordered.tensors.back().name = kHeadOrder;
+  EXPECT_EQ(answers(ordered), answers(pages.manifest()) + 3ULL * 4 * kConfig.vocab);
+}
+
 TEST(ScreenPlan, LeavesOutASketchThatTakesMoreThanItSpares) {
   test::MemoryPages pages = test::screened_model({Format::kQ4, Format::kQ8, 256}, kConfig, 3);
   ResidencyRequest request{.largest_share = 1};
