@@ -5,7 +5,8 @@
 // computing, though never wholly, so a token takes as long as the slower of these and a part of the
 // other:
 //   storage:  bytes that are not in memory / what storage delivers
-//   compute:  all bytes / what memory delivers + decoded bytes / what the coders deliver.
+//   compute:  all bytes / what memory delivers + decoded bytes / what the coders deliver, in a
+//            pass.
 // A page kept coded takes less memory than a decoded one, so that more of them are kept, and costs
 // decoding. Where storage is slower than the coders, coded pages win until both take as long.
 #pragma once
