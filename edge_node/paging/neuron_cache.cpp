@@ -152,6 +152,7 @@ void NeuronCache::sort_out(const RowTable& table, std::span<const std::uint8_t> 
   count += ahead_rows_.size();
   pass_.misses += arrivals_.size();
   counters_.row_misses += arrivals_.size();
+  if (is_guessing()) counters_.unguessed += arrivals_.size();
   counters_.misses += arrivals_.size();
 }
 
@@ -276,6 +277,7 @@ Result<void> NeuronCache::finish_ahead(Parallel& parallel) {
     if (arrival.data == nullptr) {
       ++counters_.row_misses;
       ++counters_.misses;
+      ++counters_.unguessed;
       if (auto read = ahead_->read_again(table, arrival.row); !read) {
         const std::uint32_t page = table.page_of(arrival.row);
         return tl::unexpected<Error>(pages_.of_page(page, std::move(read.error())));

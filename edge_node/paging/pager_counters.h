@@ -22,6 +22,7 @@ struct PagerCounters {
   std::uint64_t row_reads = 0;     // reads that rows came by, each of one or more
   std::uint64_t rows_guessed = 0;  // rows read before they were known to be wanted
   std::uint64_t guesses_used = 0;  // of those, wanted
+  std::uint64_t unguessed = 0;     // of the row misses, those of passes that guessed
   std::uint64_t came_along = 0;    // wanted rows that lay between guessed ones of one read
   std::uint64_t read_gap = 0;      // bytes that a read of rows may take along
   std::uint64_t restarts = 0;      // of the stream, where a pass went elsewhere
@@ -42,7 +43,7 @@ struct PagerCounters {
  private:
   template <class Change>
   PagerCounters& with(const PagerCounters& other, Change change) {
-    static_assert(sizeof(PagerCounters) == 18 * sizeof(std::uint64_t), "add what is new below");
+    static_assert(sizeof(PagerCounters) == 19 * sizeof(std::uint64_t), "add what is new below");
     change(hits, other.hits);
     change(misses, other.misses);
     change(bytes_read, other.bytes_read);
@@ -53,6 +54,7 @@ struct PagerCounters {
     change(row_reads, other.row_reads);
     change(rows_guessed, other.rows_guessed);
     change(guesses_used, other.guesses_used);
+    change(unguessed, other.unguessed);
     change(came_along, other.came_along);
     change(restarts, other.restarts);
     change(stalled, other.stalled);

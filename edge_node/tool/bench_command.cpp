@@ -280,7 +280,7 @@ boost::json::object Bench::report() const {
     };
     out["rows_guessed"] = paging_.rows_guessed;
     out["guess_precision"] = share(paging_.guesses_used, paging_.rows_guessed);
-    out["guess_recall"] = share(ahead, ahead + paging_.row_misses);
+    out["guess_recall"] = share(ahead, ahead + paging_.unguessed);
     out["read_gap_bytes"] = paged().read_gap;
     out["late_s"] = std::chrono::duration<double>(paging_.late).count();
     out["missed_s"] = std::chrono::duration<double>(paging_.missed).count();

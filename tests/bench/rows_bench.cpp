@@ -54,16 +54,17 @@ void print(const PagerCounters& from, const PagerCounters& to, std::size_t token
   const std::uint64_t used = to.guesses_used - from.guesses_used;
   const std::uint64_t along = to.came_along - from.came_along;
   const std::uint64_t missed = to.row_misses - from.row_misses;
+  const std::uint64_t unguessed = to.unguessed - from.unguessed;
   const std::uint64_t held = to.row_hits - from.row_hits;
   const auto each = [&](std::uint64_t sum) { return share(sum, tokens); };
   const double stalled = std::chrono::duration<double>(to.stalled - from.stalled).count();
   std::printf(
       "a token: %.1f rows kept, %.1f ahead, %.1f along, %.1f missed; %.1f guessed\n"
-      "recall %.3f of rows not kept, precision %.3f (%.3f with those along)\n"
+      "recall %.3f of rows not kept (passes that guess), precision %.3f (%.3f with those along)\n"
       "read %.3f of the value matrices a token in %.1f reads, gap %llu, %.1f tokens/s, stalled "
       "%.3f\n",
       each(held), each(used), each(along), each(missed), each(guessed),
-      share(used + along, used + along + missed), share(used, guessed),
+      share(used + along, used + along + unguessed), share(used, guessed),
       share(used + along, guessed + along),
       share(to.value_bytes - from.value_bytes, tokens) / static_cast<double>(plan.value_bytes),
       each(to.row_reads - from.row_reads), static_cast<unsigned long long>(to.read_gap),

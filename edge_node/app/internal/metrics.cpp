@@ -57,6 +57,10 @@ EdgeMetrics::EdgeMetrics()
                              "Rows read before they were known to be wanted.")),
       pager_used_(counter("skein_pager_used_guesses_total",
                           "Those that were wanted: over guessed rows it is the precision.")),
+      pager_unguessed_(
+          counter("skein_pager_unguessed_rows_total",
+                  "Wanted rows that no guess brought, in passes that guess: used guesses over "
+                  "these and themselves are the recall.")),
       shrunk_(
           counter("skein_memory_shrunk_total", "Times that pressure took memory from weights.")),
       grown_(counter("skein_memory_grown_total", "Times that calm gave some back.")),
@@ -135,6 +139,7 @@ void EdgeMetrics::take(const PagerCounters& pager, std::uint64_t pages_mended) {
   raise(pager_mended_, pages_mended);
   raise(pager_guessed_, pager.rows_guessed);
   raise(pager_used_, pager.guesses_used);
+  raise(pager_unguessed_, pager.unguessed);
   pager_stalled_.Increment(seconds(pager.stalled) - pager_stalled_.Value());
 }
 

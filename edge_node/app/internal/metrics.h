@@ -51,7 +51,7 @@ class EdgeMetrics {
   prometheus::Counter &split_sessions_, &split_steps_, &split_repeats_, &split_fallbacks_;
   prometheus::Counter &split_replayed_, &rounds_counted_;
   prometheus::Counter &pager_hits_, &pager_misses_, &pager_stalled_, &pager_bytes_, &pager_mended_,
-      &pager_guessed_, &pager_used_, &shrunk_, &grown_;
+      &pager_guessed_, &pager_used_, &pager_unguessed_, &shrunk_, &grown_;
   prometheus::Gauge &budget_, &resident_, &peak_;
   prometheus::Gauge &running_, &connected_, &generation_, &kept_states_, &kept_bytes_;
   prometheus::Histogram& first_token_;

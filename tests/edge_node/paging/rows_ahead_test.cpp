@@ -76,12 +76,15 @@ TEST(RowsAhead, APredictorThatIsWrongChangesNoBit) {
   SeededModel plain({}, Format::kQ5);
   const Answers expected = answers_of(plain, 0, kNothing);
   EXPECT_EQ(expected.counters.rows_guessed, 0U);
+  EXPECT_EQ(expected.counters.unguessed, 0U);
   for (const auto& [scale, bias] : {std::pair(0.0F, 9.0F), {0.0F, -9.0F}, {-9.0F, 1.0F}}) {
     SeededModel seeded({}, Format::kQ5);
     plant_predictor(seeded, scale, bias);
     const Answers actual = answers_of(seeded, kAhead, kNothing);
     EXPECT_EQ(actual.logits, expected.logits) << scale << " " << bias;
     if (bias > 0) EXPECT_GT(actual.counters.rows_guessed, 0U);
+    if (bias < 0) EXPECT_GT(actual.counters.unguessed, 0U);
+    EXPECT_LE(actual.counters.unguessed, actual.counters.row_misses);
   }
 }
 
