@@ -20,7 +20,7 @@ constexpr std::uint32_t kRowsATask = RowTable::kRowsATask;
 // lies between is cheap. Which it is, and how cheap, a pass's time tells best.
 struct Way {
   bool guesses = false;
-  bool by_opening = false;  // a gap is what it cost at opening, not what bytes seem to cost since
+  bool by_opening = false;  // gaps are wide, by what bytes cost at opening and not since
 };
 constexpr Way kWays[] = {{true, false}, {false, true}, {false, false}};
 constexpr double kFadingCost = 0.8;  // of what a byte cost before
@@ -92,8 +92,8 @@ bool NeuronCache::is_guessing() const { return guess_ && kWays[ways_.way()].gues
 // Few rows are worth a read each; many lie so close that storage reads on as fast.
 std::uint64_t NeuronCache::gap_for(std::size_t wanted, const RowTable& table) const {
   const Way& way = kWays[ways_.way()];
-  if (way.guesses && wanted * kManyMissing <= table.rows) return cost_.gap();
-  return way.by_opening ? cost_.wide_gap() : seen_cost_.wide_gap();
+  if (way.by_opening) return cost_.wide_gap();
+  return wanted * kManyMissing <= table.rows ? cost_.gap() : seen_cost_.wide_gap();
 }
 
 // Reads what is likely and not in memory of the table of that index.
