@@ -107,7 +107,7 @@ TEST_F(BudgetInCgroup, ADeviceAnswersWithAModelLargerThanTheLimit) {
     return run_in_cgroup({.memory_bytes = mib * kMiB}, {"/bin/sh", "-c", script});
   };
   const ScopedFolder folder;
-  const CgroupRun refused = device(24, folder.path() + "/small");
+  const CgroupRun refused = device(20, folder.path() + "/small");
   EXPECT_EQ(refused.exit_code, 6) << refused.output;
   const std::uint64_t least = number_after(refused.output, "give at least ");
   ASSERT_GT(least, 0U) << refused.output;
