@@ -122,7 +122,8 @@ void NeuronCache::layer_begins(const PagedTensors::LayerInput& input, Parallel& 
     pass_began_ = clock_.now();
     read_before_ = counters_.bytes_read;
   }
-  shape_ = {input.shift.size(), shape_.layers + 1};
+  rows_of_pass_ = static_cast<std::uint32_t>(input.shift.size());
+  ++layers_;
   if (is_guessing() && guess_->has_predictor()) guess(index, &input);
   ahead_->poll();
 }
@@ -356,25 +357,20 @@ void NeuronCache::leave(Parallel& parallel) {
   if (ahead_) ahead_->release();
 }
 
-// Of few rows: more want most neurons, however they are read. Passes of another shape take another
-// time. A device may be slower than it was for a moment at opening.
+// Of few rows: more want most neurons, however they are read. Passes of other rows or
+// layers take another time. A device may be slower than it was for a moment at opening.
 void NeuronCache::time_pass() {
-  if (pass_began_ && shape_.rows <= RowGuess::kMostScored) {
+  if (pass_began_ && rows_of_pass_ <= RowGuess::kMostScored) {
     const double seconds = std::chrono::duration<double>(clock_.now() - *pass_began_).count();
     const std::uint64_t bytes = counters_.bytes_read - read_before_;
     if (seconds > 0 && bytes > 0 && seen_cost_.byte > 0) {
       const double byte = seconds / static_cast<double>(bytes);
       seen_cost_.byte = seen_cost_.byte * kFadingCost + byte * (1 - kFadingCost);
     }
-    if (shape_ != timed_) {
-      ways_ = Trial(std::size(kWays));
-      timed_ = shape_;
-    } else {
-      ways_.took(seconds);
-    }
+    ways_.took(seconds, std::uint64_t{layers_} << 32 | rows_of_pass_);
   }
   pass_began_.reset();
-  shape_ = {};
+  layers_ = 0;
 }
 
 void NeuronCache::end_pass(Parallel& parallel) {

@@ -19,8 +19,18 @@ void Trial::go_on_with(std::size_t way) {
   since_ = 0;
 }
 
-void Trial::took(double seconds) {
+void Trial::took(double seconds, std::uint64_t kind) {
   if (seconds <= 0 || ways_.size() < 2) return;
+  if (kind != kind_) {
+    const bool is_new = ways_[0].times == 0;
+    if (!is_new && ++others_ < kOthers) return;
+    ways_.assign(ways_.size(), Way{});
+    kept_ = 0;
+    is_first_ = true;
+    kind_ = kind;
+    if (!is_new) return go_on_with(0);  // this time was another way's
+  }
+  others_ = 0;
   Way& way = ways_[way_];
   const double fading = way.times == 0 ? 0 : kFading;
   way.seconds = way.seconds * fading + seconds * (1 - fading);

@@ -59,10 +59,6 @@ class NeuronCache {
     std::uint32_t table = kNowhere;
     std::uint32_t row = 0;
   };
-  struct Shape {
-    std::size_t rows = 0, layers = 0;
-    friend bool operator==(const Shape&, const Shape&) = default;
-  };
   struct Arrival {  // a row that is on its way or has come
     std::uint32_t row = 0;
     const std::byte* data = nullptr;
@@ -136,8 +132,9 @@ class NeuronCache {
   RowGuess::Pass pass_;                 // the one under way ...
   std::optional<Instant> pass_began_;   // ... since
   std::uint64_t read_before_ = 0;       // bytes, in all
-  Shape shape_, timed_;                 // of the one under way; of those that were timed
-  std::unique_ptr<BlockReads> reads_;   // last: gone before the memory that it writes to
+  std::uint32_t layers_ = 0;            // that it has come to
+  std::uint32_t rows_of_pass_ = 0;
+  std::unique_ptr<BlockReads> reads_;  // last: gone before the memory that it writes to
 };
 
 }  // namespace skein::paging

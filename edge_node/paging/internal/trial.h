@@ -1,5 +1,6 @@
 // Trial: several ways to do the same thing over and over, tried in turn, of which the fastest is
-// kept and the others are looked at again now and then. Never about results. Value; one thread.
+// kept and the others are looked at again now and then. Never about results. Value, of a
+// NeuronCache; one thread.
 #pragma once
 
 #include <cstddef>
@@ -16,11 +17,14 @@ class Trial {
   static constexpr double kFading = 0.75;        // of what a way took before
   static constexpr double kBetter = 0.97;        // of the time of the way that is kept
 
+  static constexpr std::uint32_t kOthers = 8;
+
   explicit Trial(std::size_t ways) : ways_(ways) {}
 
   std::size_t way() const { return way_; }  // to be used the next time
-  // It took so long; 0: no clock tells, and the way stays.
-  void took(double seconds);
+  // It took so long; 0: no clock tells, and the way stays. Times of another kind than those before
+  // are no measure and left out, until so many came in a row that all begins anew with these.
+  void took(double seconds, std::uint64_t kind = 0);
 
  private:
   struct Way {
@@ -36,6 +40,8 @@ class Trial {
   std::size_t looked_at_ = 0;  // beside it, last
   std::uint32_t since_ = 0;    // times of the same way
   bool is_first_ = true;       // none is kept yet
+  std::uint64_t kind_ = 0;     // of what was timed ...
+  std::uint32_t others_ = 0;   // ... and how many of another kind came since
 };
 
 }  // namespace skein::paging

@@ -1,6 +1,6 @@
 // The program under a budget, as a process of its own: the same logits, never more memory than was
 // promised, and a sentence when it cannot be kept.
-#include "tests/edge_node/paging/program.h"
+#include "tests/support/program.h"
 
 #include <gtest/gtest.h>
 

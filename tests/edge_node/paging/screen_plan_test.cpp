@@ -4,7 +4,7 @@
 #include "edge_node/paging/internal/tier_choice.h"
 #include "edge_node/paging/residency_plan.h"
 #include "tests/edge_node/paging/paged_model.h"
-#include "tests/edge_node/paging/program.h"
+#include "tests/support/program.h"
 #include "tests/support/screened_model.h"
 
 namespace skein {

@@ -53,6 +53,31 @@ TEST(Trial, AWayThatIsAsFastByAHairIsNotChangedFor) {
   EXPECT_EQ(trial.way(), 0U);
 }
 
+TEST(Trial, OtherThingsThatComeBetweenAreNoMeasure) {
+  Trial trial(2);
+  for (int i = 0; i < kTimes; ++i) {
+    trial.took(trial.way() == 0 ? 0.3 : 0.2);
+    trial.took(trial.way() == 0 ? 0.1 : 0.9, 1);  // as long as the first kind goes on, ignored
+  }
+  int second = 0;
+  for (int i = 0; i < kTimes; ++i) {
+    second += trial.way() == 1 ? 1 : 0;
+    trial.took(trial.way() == 0 ? 0.3 : 0.2);
+  }
+  EXPECT_GT(second, kTimes * 9 / 10);
+}
+
+TEST(Trial, BeginsAnewWhereOnlyOtherThingsCome) {
+  Trial trial(2);
+  go(trial, std::array{0.3, 0.2});
+  int first = 0;
+  for (int i = 0; i < kTimes; ++i) {
+    first += trial.way() == 0 ? 1 : 0;
+    trial.took(trial.way() == 0 ? 0.1 : 0.9, 1);
+  }
+  EXPECT_GT(first, kTimes * 8 / 10);
+}
+
 TEST(Trial, WhereNoClockTellsTheFirstWayIsGone) {
   Trial trial(3);
   EXPECT_EQ(go(trial, std::array{0.0, 0.0, 0.0})[0], kTimes);

@@ -7,32 +7,17 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/program.h"
+
 namespace skein {
 namespace {
-
-struct Shown {
-  int code = -1;
-  std::string text;  // standard output and standard error
-};
 
 std::string program() {
   return (std::filesystem::read_symlink("/proc/self/exe").parent_path() / "skein").string();
 }
 
-Shown shown(const std::string& arguments) {
-  const std::string line = "'" + program() + "' " + arguments + " 2>&1 </dev/null";
-  FILE* pipe = ::popen(line.c_str(), "r");
-  Shown result;
-  if (pipe == nullptr) return result;
-  std::array<char, 4096> part{};
-  std::size_t size = 0;
-  while ((size = std::fread(part.data(), 1, part.size(), pipe)) > 0) {
-    result.text.append(part.data(), size);
-  }
-  const int status = ::pclose(pipe);
-  result.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  return result;
-}
+using test::shown;
+using test::Shown;
 
 // "skein: <what> (<where>): <remedy>", and nothing else.
 void expect_one_line(const Shown& result, const std::string& about) {
