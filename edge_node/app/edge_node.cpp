@@ -62,6 +62,7 @@ class EdgeNode::Parts {
 
  private:
   HostOptions host_options();
+  void foresee_updates();
   TryOut try_out();
   Task<Result<void>> make_link();
   void make_updater();
@@ -112,7 +113,10 @@ Task<Result<void>> EdgeNode::Parts::start() {
   split = std::make_unique<SplitClient>(env, uplink());
   answers = std::make_unique<AnswerApi>(env, config, host, *split, states, metrics);
   CO_TRY_VOID(listen());
-  if (link) tasks.spawn(link->run());
+  if (link) {
+    foresee_updates();
+    tasks.spawn(link->run());
+  }
   tasks.spawn(updater->run());
   tasks.spawn(server->run());
   if (host.memory() != nullptr) {
@@ -123,6 +127,14 @@ Task<Result<void>> EdgeNode::Parts::start() {
       "edge node up",
       {{"name", config.name}, {"http", to_string(server->local())}, {"data", config.data_dir}});
   co_return Result<void>{};
+}
+
+// Said when it can still be changed, not when the first update is refused.
+void EdgeNode::Parts::foresee_updates() {
+  const auto model = host.current();
+  if (model == nullptr || model->budgeted == nullptr) return;
+  const auto fits = host.memory()->can_exchange(*model->budgeted);
+  if (!fits) env.log.warn("updates will not fit", {{"reason", to_string(fits.error())}});
 }
 
 HostOptions EdgeNode::Parts::host_options() {

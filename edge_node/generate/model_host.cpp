@@ -65,9 +65,21 @@ std::uint64_t ModelHost::memory_of_whole(const Manifest& manifest) {
   return bytes;
 }
 
-Task<Result<std::shared_ptr<HostedModel>>> ModelHost::open_budgeted(Digest artifact) {
+// Waits for memory that is lent, or that the machine is short of at present.
+Task<Result<std::unique_ptr<BudgetedPages>>> ModelHost::look_at(Digest artifact) {
   CO_TRY(const std::string path, co_await files_.lay_out(artifact));
-  CO_TRY(auto pages, memory_->look_at(path, artifact));
+  const Instant until = env_.clock.now() + kLongestWaitForMemory;
+  for (bool waits = false;; waits = true) {
+    auto pages = memory_->look_at(path, artifact);
+    const bool is_short = !pages && pages.error().code == Errc::kUnavailable;
+    if (!is_short || env_.clock.now() >= until) co_return pages;
+    if (!waits) env_.log.info("model waits for memory", {{"artifact", artifact.short_hex()}});
+    co_await env_.clock.sleep_for(kMemoryAskedEvery);
+  }
+}
+
+Task<Result<std::shared_ptr<HostedModel>>> ModelHost::open_budgeted(Digest artifact) {
+  CO_TRY(auto pages, co_await look_at(artifact));
   auto hosted = std::make_shared<HostedModel>();
   hosted->memory = &*memory_;
   hosted->budgeted = pages.get();
@@ -92,8 +104,7 @@ Task<Result<std::shared_ptr<HostedModel>>> ModelHost::open_budgeted(Digest artif
 Task<Result<void>> ModelHost::try_out(Digest artifact,
                                       std::function<Result<void>(PageSource&)> work,
                                       Duration cost) {
-  CO_TRY(const std::string path, co_await files_.lay_out(artifact));
-  CO_TRY(const auto pages, memory_->look_at(path, artifact));
+  CO_TRY(const auto pages, co_await look_at(artifact));
   Result<void> outcome;
   std::function<void()> job = [&] {
     {

@@ -21,6 +21,9 @@
 
 namespace skein {
 
+// For memory that is lent or that the machine is short of, before a model is refused for it.
+inline constexpr Duration kLongestWaitForMemory = std::chrono::minutes(30);
+inline constexpr Duration kMemoryAskedEvery = std::chrono::seconds(1);
 inline constexpr unsigned kMostMends = 16;  // of one pass; then its sessions end
 
 class Batcher;  // internal/batcher.h
@@ -87,6 +90,7 @@ class ModelHost {
  private:
   Task<Result<std::shared_ptr<HostedModel>>> open(Digest artifact);
   Task<Result<std::shared_ptr<HostedModel>>> open_budgeted(Digest artifact);
+  Task<Result<std::unique_ptr<BudgetedPages>>> look_at(Digest artifact);
   Task<Result<void>> mend(BudgetedPages& pages, Digest artifact);
   Task<Result<Buffer>> good_page(const PageEntry& entry);
   Task<Result<void>> lay_out_anew(BudgetedPages& pages, Digest artifact);

@@ -20,6 +20,7 @@ struct Room {
   std::unique_ptr<Pager> pager;
   std::uint64_t budget = 0;       // that it was opened under
   std::uint64_t left_behind = 0;  // of the model, when the pager is closed
+  std::uint64_t left_at_most = 0;
 };
 
 }  // namespace paging
@@ -40,6 +41,11 @@ std::uint64_t bytes_of(const Manifest& manifest) {
 
 std::string at_least(std::uint64_t bytes) {
   return "give at least " + std::to_string((bytes >> 20U) + 2) + "M";
+}
+
+tl::unexpected<Error> short_at_present(const std::string& budget_name) {
+  return fail(Errc::kUnavailable, "memory is short at present", budget_name,
+              "it is tried again later");
 }
 
 }  // namespace
@@ -85,42 +91,77 @@ WeightMemory::WeightMemory(Env env, Options options)
 WeightMemory::~WeightMemory() = default;
 
 ResidencyRequest WeightMemory::request_for(const Room& room, std::uint64_t now,
-                                           std::uint64_t budget) const {
+                                           std::uint64_t budget, std::uint64_t beside) const {
   const std::uint64_t part = options_.extra_part == 0 ? 0 : budget / options_.extra_part;
-  ResidencyRequest request = {.budget = now,
-                              .baseline = options_.baseline,
-                              .extra = options_.extra + part + bytes_of(room.manifest),
-                              .sessions = room.sessions,
-                              .alignment = room.alignment};
-  const std::scoped_lock lock(mutex_);
-  for (const auto& weak : rooms_) {
-    const auto other = weak.lock();
-    if (!other || other.get() == &room) continue;
-    request.extra += other->left_behind + bytes_of(other->manifest);
-  }
-  return request;
+  return {.budget = now,
+          .baseline = options_.baseline,
+          .extra = options_.extra + part + bytes_of(room.manifest) + beside,
+          .sessions = room.sessions,
+          .alignment = room.alignment};
 }
 
-// As many as take no more than a part of it; one at least.
+WeightMemory::Rooms WeightMemory::alive() const {
+  const std::scoped_lock lock(mutex_);
+  Rooms rooms;
+  for (const auto& weak : rooms_) {
+    if (auto room = weak.lock()) rooms.push_back(std::move(room));
+  }
+  return rooms;
+}
+
+// What the other models keep while this one's weights are in memory: now, or whatever happens.
+std::uint64_t WeightMemory::beside(const Room& room, bool at_most) const {
+  std::uint64_t bytes = 0;
+  const Rooms rooms = alive();
+  const std::scoped_lock lock(mutex_);
+  for (const auto& other : rooms) {
+    if (other.get() == &room) continue;
+    bytes += bytes_of(other->manifest) + (at_most ? other->left_at_most : other->left_behind);
+  }
+  return bytes;
+}
+
+// As many as take no more than a part of the budget, and leave room for another model of this kind
+// which takes this one's place while they go on; one at least.
 Result<std::uint32_t> WeightMemory::sessions_within(const Room& room, std::uint64_t budget) const {
-  ResidencyRequest request = request_for(room, budget, budget);
+  const std::uint64_t next = bytes_of(room.manifest) + room.left_at_most;
+  ResidencyRequest request = request_for(room, budget, budget, std::max(beside(room, true), next));
   request.sessions = 1;
   TRY(const std::uint64_t least, smallest_budget(room.manifest, request));
   const std::uint64_t most = std::min(budget, least + budget / kSessionsPart);
-  for (request.sessions = options_.sessions; request.sessions > 1; request.sessions /= 2) {
+  for (request.sessions = options_.sessions; request.sessions > 1; --request.sessions) {
     TRY(const std::uint64_t needed, smallest_budget(room.manifest, request));
     if (needed <= most) break;
   }
   return std::max(request.sessions, 1U);
 }
 
-// What it takes grows with the budget, but less.
-Result<std::uint64_t> WeightMemory::least_to_configure(const Room& room, std::uint64_t lent) const {
+// Each of them in turn, beside what the others leave. With so much configured; with the sessions
+// that they were let in with, or with those that they would be then.
+Result<std::uint64_t> WeightMemory::least_for(const Rooms& rooms, std::uint64_t budget,
+                                              bool anew) const {
+  std::uint64_t most = 0;
+  for (const auto& room : rooms) {
+    std::uint64_t beside = 0;
+    for (const auto& other : rooms) {
+      if (other != room) beside += bytes_of(other->manifest) + other->left_at_most;
+    }
+    ResidencyRequest request = request_for(*room, budget, budget, beside);
+    if (anew) {
+      TRY(request.sessions, sessions_within(*room, budget));
+    }
+    TRY(const std::uint64_t least, smallest_budget(room->manifest, request));
+    most = std::max(most, least);
+  }
+  return most;
+}
+
+// What they take grows with the budget, but less.
+Result<std::uint64_t> WeightMemory::least_to_configure(const Rooms& rooms,
+                                                       std::uint64_t lent) const {
   std::uint64_t budget = options_.budget;
   for (int i = 0; i < 32; ++i) {
-    ResidencyRequest request = request_for(room, budget, budget);
-    TRY(request.sessions, sessions_within(room, budget));
-    TRY(const std::uint64_t least, smallest_budget(room.manifest, request));
+    TRY(const std::uint64_t least, least_for(rooms, budget, true));
     if (least + lent <= budget) break;
     budget = least + lent;
   }
@@ -134,17 +175,16 @@ std::uint64_t WeightMemory::left_to_models() const {
 
 Result<WeightMemory::Loan> WeightMemory::lend(const BudgetedPages& pages, std::uint64_t bytes) {
   const std::uint64_t lent = lent_ + bytes;
-  TRY(const std::uint64_t enough, least_to_configure(*pages.room_, lent));
+  TRY(const std::uint64_t enough, least_to_configure({pages.room_}, lent));
   if (enough > options_.budget) {
     return fail(
         Errc::kOutOfRoom,
         std::to_string(bytes) + " bytes more do not fit into " + std::to_string(options_.budget),
         options_.budget_name, at_least(enough));
   }
-  TRY(const std::uint64_t least, smallest(pages));
+  TRY(const std::uint64_t least, smallest());
   if (least + bytes > budget_) {
-    return fail(Errc::kUnavailable, "memory is short at present", options_.budget_name,
-                "it is tried again later");
+    return short_at_present(options_.budget_name);
   }
   return Loan(*this, bytes);
 }
@@ -162,25 +202,54 @@ Result<std::unique_ptr<BudgetedPages>> WeightMemory::look_at(const std::string& 
   room->artifact = artifact;
   room->alignment = found.alignment;
   room->manifest = std::move(found.manifest);
-  const std::uint64_t budget = options_.budget;
-  TRY(const std::uint64_t least,
-      smallest_budget(room->manifest, request_for(*room, budget, budget)));
-  TRY(room->sessions, sessions_within(*room, budget));
-  if (least > budget) {
-    TRY(const std::uint64_t enough, least_to_configure(*room, 0));
-    return fail(Errc::kOutOfRoom, "the model does not run in " + std::to_string(budget) + " bytes",
-                options_.budget_name, at_least(enough));
-  }
-  const std::scoped_lock lock(mutex_);
-  std::erase_if(rooms_, [](const auto& weak) { return weak.expired(); });
-  rooms_.push_back(room);
+  TRY_VOID(take_in(room));
   return std::make_unique<BudgetedPages>(std::move(room));
 }
 
-Result<std::uint64_t> WeightMemory::smallest(const BudgetedPages& pages) const {
+Result<void> WeightMemory::take_in(const std::shared_ptr<Room>& room) {
   const std::uint64_t budget = options_.budget;
-  TRY(const std::uint64_t least,
-      smallest_budget(pages.manifest(), request_for(*pages.room_, budget, budget)));
+  TRY(const std::uint64_t alone, least_for({room}, budget, false));
+  if (alone > budget) {
+    TRY(const std::uint64_t enough, least_to_configure({room}, 0));
+    return fail(Errc::kOutOfRoom, "the model does not run in " + std::to_string(budget) + " bytes",
+                options_.budget_name, at_least(enough));
+  }
+  TRY(const ResidencyPlan widest,
+      plan_residency(room->manifest, request_for(*room, budget, budget, 0)));
+  room->left_at_most = widest.left_behind;
+  TRY(room->sessions, sessions_within(*room, budget));
+  Rooms rooms = alive();
+  rooms.push_back(room);
+  TRY(const std::uint64_t together, least_for(rooms, budget, false));
+  if (together > budget) {
+    TRY(const std::uint64_t enough, least_to_configure(rooms, 0));
+    return fail(Errc::kOutOfRoom,
+                "the model does not run in " + std::to_string(budget) +
+                    " bytes beside the one that answers until then",
+                options_.budget_name, at_least(enough));
+  }
+  if (together > left_to_models()) return short_at_present(options_.budget_name);
+  const std::scoped_lock lock(mutex_);
+  std::erase_if(rooms_, [](const auto& weak) { return weak.expired(); });
+  rooms_.push_back(room);
+  return {};
+}
+
+Result<void> WeightMemory::can_exchange(const BudgetedPages& pages) const {
+  const auto next = std::make_shared<Room>();
+  next->manifest = pages.manifest();
+  next->alignment = pages.room_->alignment;
+  next->left_at_most = pages.room_->left_at_most;
+  const Rooms rooms = {pages.room_, next};
+  TRY(const std::uint64_t least, least_for(rooms, options_.budget, false));
+  if (least <= options_.budget) return {};
+  TRY(const std::uint64_t enough, least_to_configure(rooms, 0));
+  return fail(Errc::kOutOfRoom, "another model of this size does not fit beside it for the switch",
+              options_.budget_name, at_least(enough));
+}
+
+Result<std::uint64_t> WeightMemory::smallest() const {
+  TRY(const std::uint64_t least, least_for(alive(), options_.budget, false));
   return least + lent_;
 }
 
@@ -219,14 +288,23 @@ Result<void> WeightMemory::open(Room& room, std::uint64_t budget) {
                 "do not change it while it is in use");
   }
   artifact.damaged = room.damaged;
-  TRY(ResidencyPlan plan,
-      plan_residency(artifact.manifest, request_for(room, budget, options_.budget)));
+  ResidencyRequest request = request_for(room, budget, options_.budget, beside(room, false));
+  auto plan = plan_residency(artifact.manifest, request);
+  if (!plan && plan.error().code == Errc::kOutOfRoom && budget < options_.budget) {
+    return short_at_present(options_.budget_name);
+  }
+  // A screen that a larger budget did without was not counted on.
+  if (plan && plan->left_behind > room.left_at_most) {
+    request.largest_share = 0;
+    plan = plan_residency(artifact.manifest, request);
+  }
+  if (!plan) return tl::unexpected<Error>(std::move(plan.error()));
   {
     const std::scoped_lock lock(mutex_);
-    room.left_behind = plan.left_behind;
+    room.left_behind = plan->left_behind;
   }
   TRY(room.pager, Pager::open(env_.disk, env_.clock, env_.compute.parallel(), std::move(artifact),
-                              std::move(plan), key_));
+                              std::move(*plan), key_));
   env_.pressure.give_back();  // what opening took
   room.budget = budget;
   const std::scoped_lock lock(mutex_);

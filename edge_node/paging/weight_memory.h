@@ -101,7 +101,9 @@ class WeightMemory {
   Result<Loan> lend(const BudgetedPages& pages, std::uint64_t bytes);
 
   // An artifact file; nothing of it is in memory but the manifest. Errors as Pager::look_at's;
-  // Errc::kOutOfRoom with the smallest budget that works, kCorrupt when it is another artifact.
+  // Errc::kOutOfRoom with the smallest budget that works, also when it is so for a model that is
+  // computed with, beside which this one would be; kUnavailable while memory is lent, or so short
+  // that it does not fit now; kCorrupt when it is another artifact.
   Result<std::unique_ptr<BudgetedPages>> look_at(const std::string& path, const Digest& artifact);
   // Compute: the pages' memory, for `model`, which was opened from them, or to open one (nullptr).
   // Errors name the page; nothing is in memory then, and the next call tries again.
@@ -112,20 +114,29 @@ class WeightMemory {
   std::uint64_t budget() const { return budget_; }
   void set_budget(std::uint64_t bytes) { budget_ = bytes; }  // from the next enter() on
   std::uint64_t lent() const { return lent_; }
-  // The least that these pages can be run in, beside what is lent, while as much is configured as
-  // is.
-  Result<std::uint64_t> smallest(const BudgetedPages& pages) const;
+  // Whether another artifact like this one could take its place while answers go on: else
+  // Errc::kOutOfRoom with the smallest budget in which it could.
+  Result<void> can_exchange(const BudgetedPages& pages) const;
+  // The least that every model which is still computed with can be run in, beside what is lent and
+  // what the others keep, while as much is configured as is.
+  Result<std::uint64_t> smallest() const;
 
   // Of all pagers so far, as of the last stay's end.
   PagerCounters counters() const;
   std::uint64_t openings() const;  // how often weights were read into memory
 
  private:
-  // In `now` of a configured `budget`.
-  ResidencyRequest request_for(const paging::Room& room, std::uint64_t now,
-                               std::uint64_t budget) const;
+  using Rooms = std::vector<std::shared_ptr<paging::Room>>;
+
+  // In `now` of a configured `budget`, `beside` so many bytes of other models.
+  ResidencyRequest request_for(const paging::Room& room, std::uint64_t now, std::uint64_t budget,
+                               std::uint64_t beside) const;
+  Rooms alive() const;
+  std::uint64_t beside(const paging::Room& room, bool at_most) const;
+  Result<void> take_in(const std::shared_ptr<paging::Room>& room);
   Result<std::uint32_t> sessions_within(const paging::Room& room, std::uint64_t budget) const;
-  Result<std::uint64_t> least_to_configure(const paging::Room& room, std::uint64_t lent) const;
+  Result<std::uint64_t> least_for(const Rooms& rooms, std::uint64_t budget, bool anew) const;
+  Result<std::uint64_t> least_to_configure(const Rooms& rooms, std::uint64_t lent) const;
   std::uint64_t left_to_models() const;
   Result<void> open(paging::Room& room, std::uint64_t budget);
   void close(paging::Room& room);

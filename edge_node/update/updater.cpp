@@ -270,10 +270,10 @@ Task<AnyUpdateEvent> Updater::run_canary_within(Digest artifact) {
   const auto passed = co_await hooks_.try_out(artifact, std::move(job), canary_cost(manifest_));
   if (passed) co_return Event::CanaryPassed{artifact};
   const Errc code = passed.error().code;
-  const char* kind = code == Errc::kCorrupt || code == Errc::kNotFound ? "page"
-                     : code == Errc::kOutOfRoom                        ? "room"
-                     : is_disk_trouble(code)                           ? "disk"
-                                                                       : "canary";
+  const char* kind = code == Errc::kCorrupt || code == Errc::kNotFound        ? "page"
+                     : code == Errc::kOutOfRoom || code == Errc::kUnavailable ? "room"
+                     : is_disk_trouble(code)                                  ? "disk"
+                                                                              : "canary";
   co_return rejected(artifact, kind, passed.error());
 }
 

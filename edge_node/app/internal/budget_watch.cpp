@@ -73,7 +73,7 @@ Result<void> BudgetWatch::look_at_model() {
   const auto current = host_.current();
   const std::uint64_t lent = memory_.lent();
   if (current == nullptr || (models == models_ && lent == lent_)) return {};
-  TRY(const std::uint64_t least, memory_.smallest(*current->budgeted));
+  TRY(const std::uint64_t least, memory_.smallest());
   models_ = std::move(models);
   lent_ = lent;
   if (policy_) {

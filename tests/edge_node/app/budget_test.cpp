@@ -211,6 +211,26 @@ TEST_F(EdgeNodeUnderABudget, TakesAnUpdateAndStillAnswers) {
   EXPECT_EQ(files->size(), 1U);
 }
 
+TEST_F(EdgeNodeUnderABudget, SaysAtItsStartThatUpdatesWillNotFitAndHowMuchWouldDo) {
+  EdgeConfig config = published(first_);
+  const std::uint64_t least = smallest(config_with(first_));
+  start_within(config, least - (std::uint64_t{1} << 19));
+  ASSERT_TRUE(soon([&] { return node_->active() == v1_; }));
+  stop();  // it learns of its model only then
+  start_within(config, least - (std::uint64_t{1} << 19));
+  const std::string reason = log_.reasons["updates will not fit"];
+  const std::size_t at = reason.find("([node] memory_budget): give at least ");
+  ASSERT_NE(at, std::string::npos) << reason;
+  stop();
+  log_.reasons.clear();
+  start_within(config, std::stoull(reason.substr(at + 38)) << 20U);
+  EXPECT_FALSE(log_.reasons.contains("updates will not fit")) << log_.reasons.begin()->second;
+  SpokenPages second(kShape, 77);
+  v2_ = coordinator_.behind.publish(second, test::kArtifactKey);
+  coordinator_.offer = UpdateOffer{RolloutId(2), v2_, 2};
+  EXPECT_TRUE(soon([&] { return node_->active() == v2_; }));
+}
+
 TEST_F(EdgeNodeUnderABudget, GivesMemoryBackUnderPressureAndTakesItAgainWithoutLosingAToken) {
   const std::vector<std::string> expected = answers_of_the_whole(first_);
   const std::uint64_t least = smallest(config_with(first_));

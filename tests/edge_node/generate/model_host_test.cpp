@@ -45,5 +45,33 @@ TEST_F(ModelHostTest, KeepsTheRunningModelWhenTheNextDoesNotOpen) {
   EXPECT_EQ(host.current()->digest, v1_);
 }
 
+TEST_F(ModelHostTest, ALoadWaitsForMemoryThatIsLent) {
+  using std::chrono_literals::operator""s;
+  HostOptions options;
+  options.memory.emplace(WeightMemory::Options{.budget = 16U << 20U});
+  options.folder = folder_.path() + "/paged";
+  ModelHost host(env_, store_, options);
+  ASSERT_TRUE(real_.run(host.load(v1_)));
+  WeightMemory& memory = *host.memory();
+  const std::uint64_t spare = memory.budget() - memory.smallest().value();
+  auto lent = memory.lend(*host.current()->budgeted, spare - 4096);
+  ASSERT_TRUE(lent) << to_string(lent.error());
+  std::optional<WeightMemory::Loan> loan(std::move(*lent));
+  TaskGroup group(env_.executor);
+  const auto load = [&]() -> Task<void> {
+    const Result<void> loaded = co_await host.load(v2_);
+    EXPECT_TRUE(loaded) << to_string(loaded.error());
+  };
+  group.spawn(load());
+  const auto later = [&]() -> Task<void> {
+    co_await env_.clock.sleep_for(1s);
+    EXPECT_EQ(host.current()->digest, v1_);
+    loan.reset();
+  };
+  group.spawn(later());
+  real_.run(group.join());
+  EXPECT_EQ(host.current()->digest, v2_);
+}
+
 }  // namespace
 }  // namespace skein

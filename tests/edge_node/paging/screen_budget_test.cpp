@@ -33,7 +33,7 @@ TEST(ScreenInABudget, ComesAndGoesAndChangesNoAnswer) {
   RwkvState state = (*whole)->initial_state(), expected = state;
   std::vector<float> logits(kShape.vocab), right(kShape.vocab);
   std::uint32_t held = 0, left_out = 0;
-  const std::uint64_t floor = *memory.smallest(**budgeted);
+  const std::uint64_t floor = *memory.smallest();
   const std::uint64_t all[] = {least + 64 * kMib, floor, floor + 2 * kMib, floor + 1 * kMib,
                                floor + 4 * kMib,  floor};
   for (const std::uint64_t budget : all) {

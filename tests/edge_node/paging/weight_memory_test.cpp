@@ -27,6 +27,7 @@ class Twin {
     memory_ = &memory;
     auto looked = memory.look_at(stored_.path(), stored_.artifact().digest);
     ASSERT_TRUE(looked) << to_string(looked.error());
+    expected_ = whole_->initial_state();
     budgeted_ = std::move(*looked);
     const auto stay = memory.enter(*budgeted_, nullptr);
     ASSERT_TRUE(stay) << to_string(stay.error());
@@ -42,7 +43,12 @@ class Twin {
     ASSERT_TRUE(whole_runner_.step(token, expected_, right));
     ASSERT_EQ(logits, right) << "token " << token;
   }
-  Result<std::uint64_t> smallest() const { return memory_->smallest(*budgeted_); }
+  void close() {
+    runner_.reset();
+    model_.reset();
+    budgeted_.reset();
+  }
+  Result<std::uint64_t> smallest() const { return memory_->smallest(); }
   BudgetedPages& budgeted() { return *budgeted_; }
   test::PagedModel& stored() { return stored_; }
   const Manifest& manifest() const { return stored_.manifest(); }
@@ -117,6 +123,56 @@ TEST_F(WeightMemoryTest, TakesAsManySessionsAsLeaveRoomForWeights) {
   };
   EXPECT_EQ(sessions_in(least + least / 50), 1U);
   EXPECT_EQ(sessions_in(least + 48 * kMib), 16U);
+}
+
+TEST_F(WeightMemoryTest, SessionsLeaveRoomForTheModelThatTakesTheirModelsPlace) {
+  for (const std::uint64_t more : {2 * kMib, 3 * kMib, 5 * kMib, 9 * kMib}) {
+    WeightMemory memory(env_, {.budget = least_for(first_) + more, .sessions = 16});
+    Twin second(2);
+    first_.open(memory);
+    second.open(memory);
+    EXPECT_LE(memory.smallest().value(), memory.budget());
+    for (TokenId token = 0; token < 3; ++token) {
+      first_.step(token);
+      second.step(token + 40);
+    }
+    first_.close();
+  }
+}
+
+TEST_F(WeightMemoryTest, RefusesAModelBesideWhichTheOneThatAnswersDoesNotRunAndSaysWhatWouldDo) {
+  WeightMemory memory(env_, {.budget = least_for(first_) + kMib / 8, .sessions = 16});
+  first_.open(memory);
+  Twin second(2);
+  const auto refused = memory.look_at(second.stored().path(), second.stored().artifact().digest);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::kOutOfRoom);
+  EXPECT_NE(refused.error().what.find("beside"), std::string::npos) << refused.error().what;
+  first_.step(1);  // as before
+  first_.close();
+  const std::uint64_t said = std::stoull(refused.error().remedy.substr(14)) * kMib;
+  EXPECT_LT(said, memory.budget() + 4 * kMib);
+  WeightMemory larger(env_, {.budget = said, .sessions = 16});
+  first_.open(larger);
+  second.open(larger);
+  first_.step(2);
+}
+
+TEST_F(WeightMemoryTest, AModelThatFitsOnceALoanEndsIsToldToComeAgain) {
+  WeightMemory memory(env_, {.budget = least_for(first_) + 8 * kMib});
+  first_.open(memory);
+  Twin second(2);
+  {
+    const std::uint64_t spare = memory.budget() - memory.smallest().value();
+    const auto loan = memory.lend(first_.budgeted(), spare - kMib / 8);
+    ASSERT_TRUE(loan) << to_string(loan.error());
+    const auto later = memory.look_at(second.stored().path(), second.stored().artifact().digest);
+    ASSERT_FALSE(later);
+    EXPECT_EQ(later.error().code, Errc::kUnavailable);
+    first_.step(1);
+  }
+  second.open(memory);
+  second.step(2);
 }
 
 TEST_F(WeightMemoryTest, RefusesABudgetThatIsTooSmallAndAFileOfAnotherArtifact) {
