@@ -2,6 +2,7 @@
 
 #include "common/base/check.h"
 #include "common/env/pressure/pressure.h"
+#include "edge_node/paging/paging_rates.h"
 
 namespace skein {
 
@@ -21,6 +22,8 @@ struct Room {
   std::uint64_t budget = 0;       // that it was opened under
   std::uint64_t left_behind = 0;  // of the model, when the pager is closed
   std::uint64_t left_at_most = 0;
+  bool in_company = false;  // it was opened so: with less memory, and no page coded
+  std::optional<MeasuredPaging> measured;  // Compute's
 };
 
 }  // namespace paging
@@ -97,7 +100,8 @@ ResidencyRequest WeightMemory::request_for(const Room& room, std::uint64_t now,
           .baseline = options_.baseline,
           .extra = options_.extra + part + bytes_of(room.manifest) + beside,
           .sessions = room.sessions,
-          .alignment = room.alignment};
+          .alignment = room.alignment,
+          .threads = static_cast<std::uint32_t>(env_.compute.parallel().threads())};
 }
 
 WeightMemory::Rooms WeightMemory::alive() const {
@@ -259,8 +263,9 @@ Result<WeightMemory::Stay> WeightMemory::enter(BudgetedPages& pages, Model* mode
   const bool stale = room.stale.exchange(false);
   if (resident_ == pages.room_ && !stale) {
     // All of it is in memory: more is of no use.
-    const bool whole = budget > room.budget && !room.pager->plan().pages_anything();
-    if (room.budget == budget || whole) return Stay(this);
+    const bool whole = budget >= room.budget && !room.pager->plan().pages_anything();
+    const bool regains = room.in_company && !whole && alive().size() == 1;
+    if ((room.budget == budget && !regains) || whole) return Stay(this);
   }
   if (resident_) close(*resident_);
   resident_.reset();
@@ -289,6 +294,13 @@ Result<void> WeightMemory::open(Room& room, std::uint64_t budget) {
   }
   artifact.damaged = room.damaged;
   ResidencyRequest request = request_for(room, budget, options_.budget, beside(room, false));
+  if (!room.measured) {
+    TRY(room.measured, measure_paging(env_.disk, env_.clock, env_.compute.parallel(), artifact));
+  }
+  request.rates = room.measured->rates;
+  // Pages are coded when they are read in, which is not for models that take turns.
+  room.in_company = alive().size() > 1;
+  if (!room.in_company) request.coded_share = room.measured->coded_share;
   auto plan = plan_residency(artifact.manifest, request);
   if (!plan && plan.error().code == Errc::kOutOfRoom && budget < options_.budget) {
     return short_at_present(options_.budget_name);

@@ -86,8 +86,10 @@ class MemoryPages final : public PageSource {
   std::vector<Page> pages_;
 };
 
-// Random weights of the given shape; matrices in `format`, vectors f32.
-inline MemoryPages random_model(Format format, const ModelConfig& config, std::uint64_t seed = 1) {
+// Random weights of the given shape; matrices in `format`, vectors f32. Of `peaked` matrices most
+// weights are small, as those of trained ones: entropy coding makes them smaller.
+inline MemoryPages random_model(Format format, const ModelConfig& config, std::uint64_t seed = 1,
+                                bool peaked = false) {
   MemoryPages pages;
   pages.config() = config;
   const auto vector = [&](const std::string& name, float centre, float spread,
@@ -99,8 +101,9 @@ inline MemoryPages random_model(Format format, const ModelConfig& config, std::u
   const auto matrix = [&](const std::string& name, Layout layout, std::uint32_t rows,
                           std::uint32_t cols) {
     const float spread = 1 / std::sqrt(static_cast<float>(cols));
-    pages.add(name, {format, layout, rows, cols},
-              random_floats(std::size_t{rows} * cols, ++seed, spread));
+    std::vector<float> values = random_floats(std::size_t{rows} * cols, ++seed, spread);
+    for (float& value : values) value *= peaked ? value * value / (spread * spread) : 1;
+    pages.add(name, {format, layout, rows, cols}, values);
   };
   const auto norm = [&](const std::string& name) {
     vector(name + ".weight", 1, 0.1F, config.width);

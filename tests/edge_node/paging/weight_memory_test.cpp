@@ -13,11 +13,15 @@ constexpr std::uint64_t kMib = std::uint64_t{1} << 20;
 constexpr ModelConfig kShape = {
     .layers = 2, .width = 256, .heads = 4, .head_size = 64, .ffn_width = 2048, .vocab = 99};
 
+constexpr ModelConfig kDeep = {
+    .layers = 4, .width = 512, .heads = 8, .head_size = 64, .ffn_width = 2048, .vocab = 99};
+
 // A model that is run whole and within the memory, side by side.
 class Twin {
  public:
-  explicit Twin(std::uint64_t seed)
-      : pages_(test::random_model(Format::kQ8, kShape, seed)),
+  explicit Twin(std::uint64_t seed) : Twin(test::random_model(Format::kQ8, kShape, seed)) {}
+  explicit Twin(test::MemoryPages pages)
+      : pages_(std::move(pages)),
         stored_(pages_),
         whole_(Model::open(pages_).value()),
         whole_runner_(*whole_, alone_),
@@ -38,7 +42,7 @@ class Twin {
   void step(TokenId token) {
     const auto stay = memory_->enter(*budgeted_, model_.get());
     ASSERT_TRUE(stay) << to_string(stay.error());
-    std::vector<float> logits(kShape.vocab), right(kShape.vocab);
+    std::vector<float> logits(model_->config().vocab), right(logits.size());
     ASSERT_TRUE(runner_->step(token, state_, logits));
     ASSERT_TRUE(whole_runner_.step(token, expected_, right));
     ASSERT_EQ(logits, right) << "token " << token;
@@ -89,6 +93,42 @@ TEST_F(WeightMemoryTest, TwoModelsTakeTurnsInTheMemoryOfOne) {
   }
   EXPECT_GE(memory.openings(), 12U);
   EXPECT_GT(memory.counters().misses, 0U);
+}
+
+TEST_F(WeightMemoryTest, AModelThatIsAloneAgainTakesItsMemoryBack) {
+  Twin second(2);
+  WeightMemory memory(env_, {.budget = least_for(first_) + 3 * kMib});
+  first_.open(memory);
+  second.open(memory);
+  second.step(1);
+  const auto missed_by = [&](TokenId token) {
+    const std::uint64_t before = memory.counters().misses;
+    second.step(token);
+    return memory.counters().misses - before;
+  };
+  missed_by(2);
+  const std::uint64_t in_company = missed_by(3);
+  first_.close();
+  const std::uint64_t openings = memory.openings();
+  missed_by(4);
+  EXPECT_LT(missed_by(5), in_company);
+  EXPECT_EQ(memory.openings(), openings + 1);
+}
+
+TEST_F(WeightMemoryTest, KeepsPagesCodedWhereStorageIsSlowAndNotWhereItIsFast) {
+  const auto decoding_at = [&](double rate) {
+    RealEnv real({.compute_threads = 1,
+                  .log_level = LogLevel::kError,
+                  .storage = {.megabytes_per_second = rate}});
+    Twin twin(test::random_model(Format::kQ4, kDeep, 1, true));
+    WeightMemory memory(real.env(), {.budget = least_for(twin) + 2 * kMib});
+    twin.open(memory);
+    for (TokenId token = 0; token < 3; ++token) twin.step(token);
+    EXPECT_GT(memory.counters().misses, 0U);
+    return memory.counters().decoding;
+  };
+  EXPECT_GT(decoding_at(30), Duration{});
+  EXPECT_EQ(decoding_at(1e6), Duration{});
 }
 
 TEST_F(WeightMemoryTest, ABudgetThatChangesIsMetBeforeTheNextPassAndStatesStay) {
