@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "common/cli/command.h"
 #include "common/env/real/real_env.h"
 #include "edge_node/app/config.h"
 #include "edge_node/app/edge_node.h"
@@ -18,7 +19,9 @@ namespace skein {
 namespace {
 
 struct Flags {
-  std::string config, data_dir, listen, log_level, log_format;
+  std::string config, data_dir, listen, log_level, log_format, memory_budget;
+  double storage_mbps = 0;
+  unsigned storage_latency_us = 0;
   std::vector<std::string> settings;
   bool check = false, insecure = false;
 };
@@ -50,6 +53,7 @@ Result<EdgeConfig> configure(const Flags& flags) {
   add("http.listen", flags.listen);
   add("log.level", flags.log_level);
   add("log.format", flags.log_format);
+  add("node.memory_budget", flags.memory_budget);
   if (flags.insecure) add("http.insecure", "true");
   for (const std::string& setting : settings) TRY_VOID(apply_setting(config, setting));
   TRY_VOID(check_config(config));
@@ -69,7 +73,7 @@ Task<void> end(EdgeNode& node, RealEnv& real, bool drain) {
   real.stop();
 }
 
-int serve(EdgeConfig config) {
+int serve(EdgeConfig config, const Flags& flags) {
   // Weights that are given back go back to the system at once, whatever their size.
   mallopt(M_MMAP_THRESHOLD, 128 * 1024);
   mallopt(M_TRIM_THRESHOLD, 128 * 1024);
@@ -77,6 +81,8 @@ int serve(EdgeConfig config) {
   options.compute_threads = config.threads;
   options.log_level = config.log_level;
   options.log_format = config.log_json ? LogFormat::kJson : LogFormat::kText;
+  options.storage = {.megabytes_per_second = flags.storage_mbps,
+                     .latency = std::chrono::microseconds(flags.storage_latency_us)};
   RealEnv real(options);
   EdgeNode node(real.env(), std::move(config));
   TaskGroup ending(real.env().executor);
@@ -105,6 +111,15 @@ int main(int argc, char** argv) {
   app.add_option("--log-level", flags.log_level, "debug, info, warn or error");
   app.add_option("--log-format", flags.log_format, "text or json");
   app.add_option("--set", flags.settings, "section.key=value, as in the TOML file");
+  app.add_option("--memory-budget", flags.memory_budget, "[node] memory_budget: of the process")
+      ->type_name("SIZE");
+  app.add_option("--storage-mbps", flags.storage_mbps,
+                 "for tests: reads of files, maps apart, no faster than so many million bytes a "
+                 "second")
+      ->check(CLI::Range(skein::kLeastStorageMbps, skein::kMostStorageMbps));
+  app.add_option("--storage-latency-us", flags.storage_latency_us,
+                 "for tests: each such read takes so many microseconds before its first byte")
+      ->check(CLI::Range(0U, skein::kMostStorageLatencyUs));
   app.add_flag("--check-config", flags.check, "read the configuration, say whether it is good");
   app.add_flag("--insecure", flags.insecure, "let the HTTP API listen beyond this machine");
   try {
@@ -121,5 +136,5 @@ int main(int argc, char** argv) {
     return skein::complain(chosen.error());
   }
   if (flags.check) return std::puts("the configuration is good") < 0;
-  return skein::serve(*config);
+  return skein::serve(*config, flags);
 }
