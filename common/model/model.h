@@ -127,6 +127,9 @@ class Runner {
   };
   const Counters& counters() const;
 
+  // Between passes: copies of states, made for a pass of many sequences, which fewer do not need.
+  void give_back();
+
   // From now on; nullptr: nobody. It outlives the Runner or is taken back.
   void observe(InputObserver* observer);
 

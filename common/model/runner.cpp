@@ -15,6 +15,8 @@ Runner::Runner(const Model& model, Parallel& parallel)
     : model_(model), parallel_(parallel), work_(std::make_unique<Workspace>()) {}
 Runner::~Runner() = default;
 
+void Runner::give_back() { work_->undo.give_back(); }
+
 Result<void> Runner::embed(std::span<const TokenId> tokens, Activation& activation) {
   const ModelWeights& weights = model_.weights();
   const std::uint32_t width = weights.config.width;

@@ -33,7 +33,10 @@ void StateUndo::keep(LayerIndex layer, std::span<const SequenceRows> sequences,
   const std::size_t each = sequences[0].state->layer(layer).size();
   std::size_t at = std::size_t{layers_} * sequences.size() * each;
   const std::size_t needed = std::size_t{planned_} * sequences.size() * each;
-  if (floats_.size() < needed) floats_ = std::vector<float>(needed);
+  if (floats_.size() < needed) {
+    give_back();  // never both in memory
+    floats_.resize(needed);
+  }
   for (const SequenceRows& sequence : sequences) {
     CopyJob job{sequence.state->layer(layer), &floats_[at]};
     run_tasks(parallel, (each + kPiece - 1) / kPiece, job);

@@ -140,7 +140,17 @@ void Batcher::gather() {
   }
 }
 
+// What more sessions took, before weights take its place.
+void Batcher::give_back(const HostedModel& hosted) {
+  if (hosted.memory == nullptr) return;
+  const std::uint32_t before = std::exchange(planned_, hosted.memory->planned_sessions());
+  if (planned_ >= before) return;
+  runner_.give_back();
+  logits_ = std::vector<float>();
+}
+
 void Batcher::compute(const HostedModel& hosted, bool last) {
+  give_back(hosted);
   const auto stay = hosted.enter();
   if (!stay) {
     outcome_ = tl::unexpected<Error>(stay.error());

@@ -101,6 +101,14 @@ Task<Result<std::shared_ptr<HostedModel>>> ModelHost::open_budgeted(Digest artif
   co_return hosted;
 }
 
+Task<Result<void>> ModelHost::make_room(std::size_t sessions) {
+  if (!memory_ || !memory_->must_plan(sessions)) co_return Result<void>{};
+  Result<void> made;
+  std::function<void()> job = [&] { made = memory_->plan_sessions(sessions); };
+  co_await env_.compute.run(std::move(job), Duration{});
+  co_return made;
+}
+
 Task<Result<void>> ModelHost::try_out(Digest artifact,
                                       std::function<Result<void>(PageSource&)> work,
                                       Duration cost) {

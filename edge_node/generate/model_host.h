@@ -76,6 +76,9 @@ class ModelHost {
   // Artifacts that are current or still computed with.
   std::vector<Digest> in_use();
 
+  // Under a budget, before the last of so many sessions makes its state: memory for it is free
+  // when this returns.
+  Task<Result<void>> make_room(std::size_t sessions);
   // Runs `job` on Compute with a stored artifact's pages, within the budget.
   Task<Result<void>> try_out(Digest artifact, std::function<Result<void>(PageSource&)> job,
                              Duration cost);

@@ -1,5 +1,7 @@
 #include "edge_node/paging/weight_memory.h"
 
+#include <bit>
+
 #include "common/base/check.h"
 #include "common/env/pressure/pressure.h"
 #include "edge_node/paging/paging_rates.h"
@@ -22,7 +24,8 @@ struct Room {
   std::uint64_t budget = 0;       // that it was opened under
   std::uint64_t left_behind = 0;  // of the model, when the pager is closed
   std::uint64_t left_at_most = 0;
-  bool in_company = false;  // it was opened so: with less memory, and no page coded
+  bool in_company = false;                 // it was opened so: with less memory, and no page coded
+  std::uint32_t planned = 1;               // sessions that it was opened for
   std::optional<MeasuredPaging> measured;  // Compute's
 };
 
@@ -33,6 +36,8 @@ using paging::Room;
 namespace {
 
 constexpr std::uint64_t kSessionsPart = 4;  // of the budget, that more than one session may take
+// Memory for more sessions than there are is kept so long: giving it to weights reads them anew.
+constexpr std::chrono::minutes kSessionsKept{5};
 
 std::uint64_t bytes_of(const Manifest& manifest) {
   std::uint64_t bytes = manifest.pages.size() * sizeof(PageEntry);
@@ -264,8 +269,9 @@ Result<WeightMemory::Stay> WeightMemory::enter(BudgetedPages& pages, Model* mode
   if (resident_ == pages.room_ && !stale) {
     // All of it is in memory: more is of no use.
     const bool whole = budget >= room.budget && !room.pager->plan().pages_anything();
-    const bool regains = room.in_company && !whole && alive().size() == 1;
-    if ((room.budget == budget && !regains) || whole) return Stay(this);
+    const bool as_planned = room.budget == budget && room.planned == sessions_of(room);
+    const bool regains = room.in_company && alive().size() == 1;
+    if ((as_planned && !regains) || whole) return Stay(this);
   }
   if (resident_) close(*resident_);
   resident_.reset();
@@ -278,6 +284,39 @@ Result<WeightMemory::Stay> WeightMemory::enter(BudgetedPages& pages, Model* mode
   }
   resident_ = pages.room_;
   return Stay(this);
+}
+
+std::uint32_t WeightMemory::sessions_of(const Room& room) const {
+  return std::min<std::uint32_t>(room.sessions, planned_);
+}
+
+bool WeightMemory::must_plan(std::size_t sessions) {
+  const std::uint32_t wanted = std::bit_ceil(static_cast<std::uint32_t>(sessions));
+  if (wanted == planned_) crowded_ = env_.clock.now();
+  return wanted > planned_ ||
+         (wanted < planned_ && env_.clock.now() - crowded_.load() > kSessionsKept);
+}
+
+Result<void> WeightMemory::plan_sessions(std::size_t sessions) {
+  if (!must_plan(sessions)) return {};
+  planned_ = std::bit_ceil(static_cast<std::uint32_t>(sessions));
+  crowded_ = env_.clock.now();
+  if (!resident_ || sessions_of(*resident_) <= resident_->planned) return {};
+  Room& room = *resident_;
+  // What the plan left over may be enough.
+  ResidencyRequest request = request_for(room, room.budget, options_.budget, 0);
+  request.sessions = room.planned;
+  TRY(const std::uint64_t before, smallest_budget(room.manifest, request));
+  request.sessions = sessions_of(room);
+  TRY(const std::uint64_t after, smallest_budget(room.manifest, request));
+  if (room.pager->plan().total() + (after - before) <= left_to_models()) {
+    room.planned = request.sessions;
+    return {};
+  }
+  close(room);
+  resident_.reset();
+  env_.pressure.give_back();
+  return {};
 }
 
 void WeightMemory::leave(BudgetedPages& pages) {
@@ -294,6 +333,7 @@ Result<void> WeightMemory::open(Room& room, std::uint64_t budget) {
   }
   artifact.damaged = room.damaged;
   ResidencyRequest request = request_for(room, budget, options_.budget, beside(room, false));
+  request.sessions = sessions_of(room);
   if (!room.measured) {
     TRY(room.measured, measure_paging(env_.disk, env_.clock, env_.compute.parallel(), artifact));
   }
@@ -319,6 +359,7 @@ Result<void> WeightMemory::open(Room& room, std::uint64_t budget) {
                               std::move(*plan), key_));
   env_.pressure.give_back();  // what opening took
   room.budget = budget;
+  room.planned = request.sessions;
   const std::scoped_lock lock(mutex_);
   ++openings_;
   return {};

@@ -108,6 +108,13 @@ class WeightMemory {
   // Compute: the pages' memory, for `model`, which was opened from them, or to open one (nullptr).
   // Errors name the page; nothing is in memory then, and the next call tries again.
   Result<Stay> enter(BudgetedPages& pages, Model* model);
+  // Before so many sessions compute, one of which begins now: whether plan_sessions() has anything
+  // to do.
+  bool must_plan(std::size_t sessions);
+  // Compute: memory for their states is free when it returns, up to BudgetedPages::sessions();
+  // weights get what fewer leave. Errors as smallest_budget's.
+  Result<void> plan_sessions(std::size_t sessions);
+  std::uint32_t planned_sessions() const { return planned_; }
   // Compute: their memory is given back now, not when another model's are wanted.
   void leave(BudgetedPages& pages);
 
@@ -138,6 +145,7 @@ class WeightMemory {
   Result<std::uint64_t> least_for(const Rooms& rooms, std::uint64_t budget, bool anew) const;
   Result<std::uint64_t> least_to_configure(const Rooms& rooms, std::uint64_t lent) const;
   std::uint64_t left_to_models() const;
+  std::uint32_t sessions_of(const paging::Room& room) const;
   Result<void> open(paging::Room& room, std::uint64_t budget);
   void close(paging::Room& room);
   void note_counters();
@@ -147,6 +155,8 @@ class WeightMemory {
   TagKey key_{};
   std::atomic<std::uint64_t> budget_;
   std::atomic<std::uint64_t> lent_ = 0;
+  std::atomic<std::uint32_t> planned_ = 1;  // a power of two
+  std::atomic<Instant> crowded_{};          // when so many were wanted last
   mutable std::mutex mutex_;
   std::vector<std::weak_ptr<paging::Room>> rooms_;
   std::shared_ptr<paging::Room> resident_;  // Compute

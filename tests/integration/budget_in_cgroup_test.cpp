@@ -87,41 +87,51 @@ TEST_F(BudgetInCgroup, ABenchmarkOfALargerModelIsNotKilled) {
   EXPECT_LE(number_after(run.output, "\"peak_rss_bytes\":"), (least + 1) * kMiB);
 }
 
+// A device under a budget, which answers once and then so many times at once.
+CgroupRun run_device(const std::string& model, std::uint64_t mib, const std::string& data,
+                     int at_once) {
+  const std::string out = data + "/said";
+  std::filesystem::create_directories(data);
+  const std::string ask =
+      "curl -s -d '{\"prompt\":\"Hello there\",\"max_tokens\":12,\"temperature\":0}' "
+      "http://127.0.0.1:$port/v1/completions";
+  // Gone as soon as it has answered.
+  const std::string script =
+      program_path("skein-edge") + " --data-dir " + data +
+      " --listen 127.0.0.1:0 --set node.threads=2 --memory-budget " + std::to_string(mib) +
+      "M --set node.artifact=" + model + " >" + out +
+      " 2>&1 & edge=$!; for i in $(seq 300); do kill -0 $edge 2>/dev/null || { cat " + out +
+      "; wait $edge; exit $?; }; port=$(sed -n 's/.* http=127.0.0.1:\\([0-9]*\\).*/\\1/p' " + out +
+      "); [ -n \"$port\" ] && break; sleep 0.1; done; " + ask + "; asked=; for i in $(seq 2 " +
+      std::to_string(at_once) + "); do " + ask +
+      " & asked=\"$asked $!\"; done; [ -n \"$asked\" ] && { " + ask +
+      "; wait $asked; }; curl -s http://127.0.0.1:$port/metrics; kill $edge; wait $edge";
+  return run_in_cgroup({.memory_bytes = mib * kMiB}, {"/bin/sh", "-c", script});
+}
+
+std::vector<std::string> texts_of(const std::string& said) {
+  std::vector<std::string> texts;
+  for (std::size_t at = 0; (at = said.find("\"text\":", at)) != std::string::npos; ++at) {
+    texts.push_back(said.substr(at, said.find("\"logprobs\"", at) - at));
+  }
+  return texts;
+}
+
 // Installing, trying and loading an artifact, and an answer, all within the budget.
 TEST_F(BudgetInCgroup, ADeviceAnswersWithAModelLargerThanTheLimit) {
-  const std::string edge = program_path("skein-edge");
-  const auto device = [&](std::uint64_t mib, const std::string& data) {
-    const std::string out = data + "/said";
-    std::filesystem::create_directories(data);
-    // Gone as soon as it has answered; --write-out tells how.
-    const std::string script =
-        edge + " --data-dir " + data + " --listen 127.0.0.1:0 --set node.threads=2" +
-        " --set node.memory_budget=" + std::to_string(mib) +
-        "M --set node.artifact=" + model_.path() + " >" + out +
-        " 2>&1 & edge=$!; for i in $(seq 300); do " + "kill -0 $edge 2>/dev/null || { cat " + out +
-        "; wait $edge; exit $?; }; " + "port=$(sed -n 's/.* http=127.0.0.1:\\([0-9]*\\).*/\\1/p' " +
-        out + "); " + "[ -n \"$port\" ] && break; sleep 0.1; done; " +
-        "curl -s -d '{\"prompt\":\"Hello there\",\"max_tokens\":12,\"temperature\":0}' " +
-        "http://127.0.0.1:$port/v1/completions; curl -s http://127.0.0.1:$port/metrics; " +
-        "kill $edge; wait $edge";
-    return run_in_cgroup({.memory_bytes = mib * kMiB}, {"/bin/sh", "-c", script});
-  };
   const ScopedFolder folder;
-  const CgroupRun refused = device(20, folder.path() + "/small");
+  const CgroupRun refused = run_device(model_.path(), 20, folder.path() + "/small", 1);
   EXPECT_EQ(refused.exit_code, 6) << refused.output;
   const std::uint64_t least = number_after(refused.output, "give at least ");
   ASSERT_GT(least, 0U) << refused.output;
   ASSERT_LT(least * kMiB, std::filesystem::file_size(model_.path()));
-  const CgroupRun whole = device(1024, folder.path() + "/whole");
+  const CgroupRun whole = run_device(model_.path(), 1024, folder.path() + "/whole", 1);
   EXPECT_EQ(whole.exit_code, 0) << whole.output;
   // curl and the shell are in the group too.
-  const CgroupRun run = device(least + 8, folder.path() + "/paged");
+  const CgroupRun run = run_device(model_.path(), least + 8, folder.path() + "/paged", 3);
   EXPECT_FALSE(run.killed);
-  const auto text = [](const std::string& said) {
-    const std::size_t at = said.find("\"text\":");
-    return at == std::string::npos ? said : said.substr(at, said.find("\"logprobs\"") - at);
-  };
-  EXPECT_EQ(text(run.output), text(whole.output));
+  const std::vector<std::string> texts = texts_of(run.output);
+  EXPECT_EQ(texts, std::vector<std::string>(4, texts_of(whole.output).at(0))) << run.output;
   EXPECT_GT(number_after(run.output, "\nskein_pager_misses_total "), 0U) << run.output;
   EXPECT_LE(number_after(run.output, "\nskein_memory_peak_bytes "), (least + 8) * kMiB);
 }

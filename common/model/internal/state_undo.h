@@ -18,6 +18,8 @@ class StateUndo {
   void keep(LayerIndex layer, std::span<const SequenceRows> sequences, Parallel& parallel);
   // All that was kept.
   void restore(std::span<const SequenceRows> sequences);
+  // Its memory, between passes.
+  void give_back() { floats_ = std::vector<float>(); }
 
  private:
   std::vector<float> floats_;  // layer by layer, sequence by sequence

@@ -102,7 +102,9 @@ Task<void> AnswerApi::answer(CompletionKind kind, HttpRequest request, HttpRespo
   }
   const Seats seated(seats, running_, metrics_);
   if (work) {
-    const Result<void> opened = co_await open_sessions(*work);
+    // An answer whose state is kept can go back to where it began: that is a state more.
+    Result<void> opened = co_await host_.make_room(running_ + states_.leases());
+    if (opened) opened = co_await open_sessions(*work);
     if (!opened) work = tl::unexpected<Error>(opened.error());
   }
   if (!work) {

@@ -69,6 +69,7 @@ class KeptStates {
   };
   std::vector<Facts> all();  // by name
   std::size_t count() const { return entries_.size(); }
+  std::size_t leases() const { return leased_.size(); }
   std::size_t bytes() const { return bytes_; }
 
  private:

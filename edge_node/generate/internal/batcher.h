@@ -60,6 +60,7 @@ class Batcher {
   void gather();
   Task<void> pass(const HostedModel& hosted);
   void compute(const HostedModel& hosted, bool last);  // on Compute
+  void give_back(const HostedModel& hosted);
   void place_logits();
   void pass_over_fed();
   void feed_each();
@@ -86,6 +87,7 @@ class Batcher {
   Result<void> outcome_;
   std::vector<std::size_t> picking_;  // places in pass_
   std::vector<float> logits_;         // (picking_.size(), vocab)
+  std::uint32_t planned_ = 1;         // sessions that memory was planned for
   Runner::Counters counted_;          // of runner_, so far
   std::uint64_t number_ = 0;          // of passes
   std::size_t away_ = 0;              // answered by the last pass, and not back

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/edge_node/paging/paged_model.h"
+#include "tests/support/test_world.h"
 
 namespace skein {
 namespace {
@@ -93,6 +94,46 @@ TEST_F(WeightMemoryTest, TwoModelsTakeTurnsInTheMemoryOfOne) {
   }
   EXPECT_GE(memory.openings(), 12U);
   EXPECT_GT(memory.counters().misses, 0U);
+}
+
+TEST_F(WeightMemoryTest, WeightsHaveTheMemoryOfSessionsUntilThoseCome) {
+  test::HandClock clock;
+  const Env env{env_.executor, clock,        env_.network, env_.disk,
+                env_.random,   env_.compute, env_.log,     env_.pressure};
+  WeightMemory memory(env, {.budget = least_for(first_) + 2 * kMib, .sessions = 16});
+  first_.open(memory);
+  ASSERT_GE(first_.budgeted().sessions(), 4U);
+  const auto streamed_with = [&](std::size_t sessions, std::uint64_t openings) {
+    const std::uint64_t opened = memory.openings();
+    EXPECT_TRUE(!memory.must_plan(sessions) || memory.plan_sessions(sessions));
+    first_.step(1);
+    EXPECT_EQ(memory.openings(), opened + openings) << sessions << " sessions";
+    const auto streamed = [&] {  // pages of dense matrices: the same ones for every token
+      return memory.counters().misses - memory.counters().row_misses;
+    };
+    const std::uint64_t before = streamed();
+    first_.step(2);
+    return streamed() - before;
+  };
+  const std::uint64_t alone = streamed_with(1, 0);
+  const std::uint64_t crowded = streamed_with(3, 1);
+  EXPECT_GT(crowded, alone);
+  EXPECT_EQ(streamed_with(4, 0), crowded) << "planned for already";
+  clock.advance(std::chrono::minutes(4));
+  EXPECT_EQ(streamed_with(1, 0), crowded) << "they may come again";
+  clock.advance(std::chrono::minutes(2));
+  EXPECT_EQ(streamed_with(1, 1), alone);
+}
+
+TEST_F(WeightMemoryTest, SessionsThatFitBesideAllOfAModelDoNotReadItAnew) {
+  WeightMemory memory(env_, {.budget = least_for(first_) + 32 * kMib, .sessions = 16});
+  first_.open(memory);
+  first_.step(1);
+  ASSERT_TRUE(memory.must_plan(16));
+  EXPECT_TRUE(memory.plan_sessions(16));
+  first_.step(2);
+  EXPECT_EQ(memory.openings(), 1U);
+  EXPECT_FALSE(memory.must_plan(16));
 }
 
 TEST_F(WeightMemoryTest, AModelThatIsAloneAgainTakesItsMemoryBack) {
