@@ -234,6 +234,17 @@ Result<Manifest> decode_manifest(ByteView bytes) {
 
 Digest manifest_digest(ByteView encoded_manifest) { return sha256(encoded_manifest); }
 
+bool have_same_vocabulary(const Manifest& one, const Manifest& other) {
+  const TokenizerEntry& entry = one.tokenizer;
+  if (entry.kind.empty() || entry.kind != other.tokenizer.kind) return false;
+  const auto is_same = [&](std::uint32_t page, std::uint32_t others) {
+    return page < one.pages.size() && others < other.pages.size() &&
+           one.pages[page] == other.pages[others];
+  };
+  return entry.bytes == other.tokenizer.bytes &&
+         std::ranges::equal(entry.pages, other.tokenizer.pages, is_same);
+}
+
 const TensorEntry* find_tensor(const Manifest& manifest, std::string_view name) {
   const auto found =
       std::find_if(manifest.tensors.begin(), manifest.tensors.end(),

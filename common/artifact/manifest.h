@@ -119,6 +119,8 @@ Result<Manifest> decode_manifest(ByteView bytes);
 // The artifact's identity: SHA-256 of encode_manifest's bytes.
 Digest manifest_digest(ByteView encoded_manifest);
 
+// Whether both have a vocabulary, and its pages are the same bytes.
+bool have_same_vocabulary(const Manifest& one, const Manifest& other);
 const TensorEntry* find_tensor(const Manifest& manifest, std::string_view name);  // or nullptr
 
 // A manifest as it travels and is kept: its exact bytes and who vouches for them.

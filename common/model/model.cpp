@@ -107,14 +107,18 @@ Matrix Matrix::rows_of(std::uint32_t first, std::uint32_t count) const {
 Model::Model() : weights_(std::make_unique<ModelWeights>()) {}
 Model::~Model() = default;
 
-Result<std::unique_ptr<Model>> Model::open(PageSource& pages) {
+Result<std::unique_ptr<Model>> Model::open(PageSource& pages,
+                                           std::shared_ptr<const Tokenizer> vocabulary) {
   const ModelConfig& config = pages.manifest().config;
   TRY_VOID(check_config(config));
   std::unique_ptr<Model> model(new Model);
   ModelWeights& weights = *model->weights_;
   weights.config = config;
   weights.chat_template = pages.manifest().chat_template;
-  TRY(weights.tokenizer, read_tokenizer(pages));  // first: what it takes meanwhile is used again
+  weights.tokenizer = std::move(vocabulary);
+  if (!weights.tokenizer) {  // first: what it takes meanwhile is used again
+    TRY(weights.tokenizer, read_tokenizer(pages));
+  }
   TRY_VOID(read_tensors(pages, weights));
   model->tuned_ = tuned_state(weights);
   return model;
@@ -124,6 +128,7 @@ Result<void> Model::reread(PageSource& pages) { return read_tensors(pages, *weig
 
 const ModelConfig& Model::config() const { return weights_->config; }
 const Tokenizer* Model::tokenizer() const { return weights_->tokenizer.get(); }
+std::shared_ptr<const Tokenizer> Model::vocabulary() const { return weights_->tokenizer; }
 const std::string& Model::chat_template() const { return weights_->chat_template; }
 const ModelWeights& Model::weights() const { return *weights_; }
 

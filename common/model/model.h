@@ -23,8 +23,10 @@ struct Workspace;     // scratch for a running forward pass; common/model/intern
 class Model {
  public:
   // Reads the manifest's tensors, checks names and shapes against the architecture. Errors name the
-  // tensor. Tokenizer: from the pages when the artifact has one.
-  static Result<std::unique_ptr<Model>> open(PageSource& pages);
+  // tensor. Tokenizer: from the pages when the artifact has one, or `vocabulary`, which was read
+  // from the same ones.
+  static Result<std::unique_ptr<Model>> open(PageSource& pages,
+                                             std::shared_ptr<const Tokenizer> vocabulary = nullptr);
   // The same source, whose pages lie elsewhere by now: views into them are made anew. Nobody
   // computes with the model meanwhile, nor after an error until this has worked; all else about the
   // model stays where it is and may be asked for by any thread.
@@ -34,7 +36,8 @@ class Model {
   Model& operator=(const Model&) = delete;
 
   const ModelConfig& config() const;
-  const Tokenizer* tokenizer() const;  // nullptr when the artifact carries none
+  const Tokenizer* tokenizer() const;                   // nullptr when the artifact carries none
+  std::shared_ptr<const Tokenizer> vocabulary() const;  // the same, to keep
   const std::string& chat_template() const;
   // The state every session starts from: zero, or the artifact's tuned initial WKV state
   // (tensors "blocks.N.att.time_state", shape {heads, head_size, head_size}).

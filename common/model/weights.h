@@ -202,7 +202,7 @@ struct ModelWeights {
   std::shared_ptr<const HeadShortcuts> head_shortcuts;
   PagedTensors* paged = nullptr;  // where paged matrices come from
   std::uint32_t most_rows = ~0U;  // of a pass, as the page source has it
-  std::unique_ptr<Tokenizer> tokenizer;
+  std::shared_ptr<const Tokenizer> tokenizer;
   std::string chat_template;
 };
 

@@ -148,8 +148,8 @@ HostOptions EdgeNode::Parts::host_options() {
 
 TryOut EdgeNode::Parts::try_out() {
   if (host.memory() == nullptr) return {};
-  return [this](Digest artifact, std::function<Result<void>(PageSource&)> job, Duration cost) {
-    return host.try_out(artifact, std::move(job), cost);
+  return [this](Digest artifact, Trial trial, Duration cost) {
+    return host.try_out(artifact, std::move(trial), cost);
   };
 }
 
@@ -206,6 +206,7 @@ Task<Result<void>> EdgeNode::Parts::install() {
 Task<void> EdgeNode::Parts::slot_switched() {
   const Result<void> loaded = co_await host.load(updater->slot()->active);
   if (!loaded) env.log.error("model not loaded", {{"reason", to_string(loaded.error())}});
+  if (loaded && link) foresee_updates();
   co_await host.sweep();
 }
 

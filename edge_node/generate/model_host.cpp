@@ -39,7 +39,8 @@ Task<Result<std::shared_ptr<HostedModel>>> ModelHost::open(Digest artifact) {
   const Duration cost = forward_cost(pages->manifest().config, 8);
   hosted->pages = std::move(pages);
   Result<std::unique_ptr<Model>> model = fail(Errc::kCancelled, "not opened");
-  std::function<void()> job = [&] { model = Model::open(*hosted->pages); };
+  auto vocabulary = known_vocabulary(hosted->pages->manifest());
+  std::function<void()> job = [&] { model = Model::open(*hosted->pages, vocabulary); };
   co_await env_.compute.run(std::move(job), cost);
   CO_TRY(hosted->model, std::move(model));
   co_return hosted;
@@ -49,6 +50,16 @@ Task<Result<std::shared_ptr<const HostedModel>>> ModelHost::open_whole(Digest ar
   CO_TRY(auto hosted, co_await open(artifact));
   hosted->digest = artifact;
   co_return hosted;
+}
+
+std::shared_ptr<const Tokenizer> ModelHost::known_vocabulary(const Manifest& manifest) const {
+  for (const auto& model : alive_) {
+    const auto held = model.lock();
+    if (held && have_same_vocabulary(held->pages->manifest(), manifest)) {
+      return held->model->vocabulary();
+    }
+  }
+  return nullptr;
 }
 
 // Every page is mapped; beside them are vectors as floats, a parsed vocabulary (as much as
@@ -88,10 +99,11 @@ Task<Result<std::shared_ptr<HostedModel>>> ModelHost::open_budgeted(Digest artif
     return mend(*budgeted, artifact);
   };
   Result<std::unique_ptr<Model>> model = fail(Errc::kCancelled, "not opened");
+  const auto vocabulary = known_vocabulary(hosted->pages->manifest());
   for (unsigned tries = 0; !model && tries <= kMostMends; ++tries) {
     std::function<void()> job = [&] {
       const auto stay = hosted->enter();
-      model = stay ? Model::open(*hosted->pages) : tl::unexpected<Error>(stay.error());
+      model = stay ? Model::open(*hosted->pages, vocabulary) : tl::unexpected<Error>(stay.error());
     };
     co_await env_.compute.run(std::move(job), forward_cost(hosted->pages->manifest().config, 8));
     if (model || !is_page_trouble(model.error().code)) break;
@@ -109,15 +121,14 @@ Task<Result<void>> ModelHost::make_room(std::size_t sessions) {
   co_return made;
 }
 
-Task<Result<void>> ModelHost::try_out(Digest artifact,
-                                      std::function<Result<void>(PageSource&)> work,
-                                      Duration cost) {
+Task<Result<void>> ModelHost::try_out(Digest artifact, Trial trial, Duration cost) {
   CO_TRY(const auto pages, co_await look_at(artifact));
   Result<void> outcome;
+  const auto vocabulary = known_vocabulary(pages->manifest());
   std::function<void()> job = [&] {
     {
       const auto stay = memory_->enter(*pages, nullptr);
-      outcome = stay ? work(*pages) : tl::unexpected<Error>(stay.error());
+      outcome = stay ? trial(*pages, vocabulary) : tl::unexpected<Error>(stay.error());
     }
     memory_->leave(*pages);
   };

@@ -79,9 +79,10 @@ class ModelHost {
   // Under a budget, before the last of so many sessions makes its state: memory for it is free
   // when this returns.
   Task<Result<void>> make_room(std::size_t sessions);
-  // Runs `job` on Compute with a stored artifact's pages, within the budget.
-  Task<Result<void>> try_out(Digest artifact, std::function<Result<void>(PageSource&)> job,
-                             Duration cost);
+  // Runs `trial` on Compute with a stored artifact's pages, and with its vocabulary if a model has
+  // the same, within the budget.
+  using Trial = std::function<Result<void>(PageSource&, std::shared_ptr<const Tokenizer>)>;
+  Task<Result<void>> try_out(Digest artifact, Trial trial, Duration cost);
   // All of a stored artifact in memory, whatever the budget: for whoever was lent so much of it.
   Task<Result<std::shared_ptr<const HostedModel>>> open_whole(Digest artifact);
   static std::uint64_t memory_of_whole(const Manifest& manifest);  // bytes, at most
@@ -93,6 +94,7 @@ class ModelHost {
  private:
   Task<Result<std::shared_ptr<HostedModel>>> open(Digest artifact);
   Task<Result<std::shared_ptr<HostedModel>>> open_budgeted(Digest artifact);
+  std::shared_ptr<const Tokenizer> known_vocabulary(const Manifest& manifest) const;
   Task<Result<std::unique_ptr<BudgetedPages>>> look_at(Digest artifact);
   Task<Result<void>> mend(BudgetedPages& pages, Digest artifact);
   Task<Result<Buffer>> good_page(const PageEntry& entry);

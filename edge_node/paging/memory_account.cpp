@@ -56,7 +56,7 @@ MemoryAccount::MemoryAccount(const Manifest& manifest, const ResidencyRequest& r
       vectors_ += std::uint64_t{tensor.rows} * tensor.cols * sizeof(float) + 64;
     }
   }
-  tokenizer_ = manifest.tokenizer.bytes * kTokenizerTimes;
+  tokenizer_ = vocabulary_bytes(manifest);
   reserve_ = kReserve + request.budget / 256;
   widen(0);
 }
@@ -147,3 +147,7 @@ std::uint64_t MemoryAccount::row_overhead(std::uint32_t tensor) const {
 }
 
 }  // namespace skein::paging
+
+std::uint64_t skein::vocabulary_bytes(const Manifest& manifest) {
+  return manifest.tokenizer.bytes * paging::kTokenizerTimes;
+}

@@ -105,6 +105,9 @@ Result<std::uint64_t> smallest_budget(const Manifest& manifest, const ResidencyR
 // Errc::kOutOfRoom, naming the smallest that works.
 Result<ResidencyPlan> plan_residency(const Manifest& manifest, const ResidencyRequest& request);
 
+// What a parsed vocabulary takes, of ResidencyPlan::left_behind.
+std::uint64_t vocabulary_bytes(const Manifest& manifest);
+
 // The tensors (by index) that a pass multiplies with, in the order in which it does; the
 // neuron-major ones are among them.
 std::vector<std::uint32_t> order_of_use(const Manifest& manifest);

@@ -47,6 +47,13 @@ std::uint64_t bytes_of(const Manifest& manifest) {
   return bytes;
 }
 
+// Of the bytes that a model leaves behind, those beside a room's: a vocabulary that both have is
+// in memory once.
+std::uint64_t beside_of(const Manifest& manifest, std::uint64_t left, const Manifest& others) {
+  const bool shares = have_same_vocabulary(manifest, others);
+  return left - std::min(left, shares ? vocabulary_bytes(manifest) : 0) + bytes_of(manifest);
+}
+
 std::string at_least(std::uint64_t bytes) {
   return "give at least " + std::to_string((bytes >> 20U) + 2) + "M";
 }
@@ -125,7 +132,8 @@ std::uint64_t WeightMemory::beside(const Room& room, bool at_most) const {
   const std::scoped_lock lock(mutex_);
   for (const auto& other : rooms) {
     if (other.get() == &room) continue;
-    bytes += bytes_of(other->manifest) + (at_most ? other->left_at_most : other->left_behind);
+    const std::uint64_t left = at_most ? other->left_at_most : other->left_behind;
+    bytes += beside_of(other->manifest, left, room.manifest);
   }
   return bytes;
 }
@@ -133,7 +141,7 @@ std::uint64_t WeightMemory::beside(const Room& room, bool at_most) const {
 // As many as take no more than a part of the budget, and leave room for another model of this kind
 // which takes this one's place while they go on; one at least.
 Result<std::uint32_t> WeightMemory::sessions_within(const Room& room, std::uint64_t budget) const {
-  const std::uint64_t next = bytes_of(room.manifest) + room.left_at_most;
+  const std::uint64_t next = beside_of(room.manifest, room.left_at_most, room.manifest);
   ResidencyRequest request = request_for(room, budget, budget, std::max(beside(room, true), next));
   request.sessions = 1;
   TRY(const std::uint64_t least, smallest_budget(room.manifest, request));
@@ -153,7 +161,8 @@ Result<std::uint64_t> WeightMemory::least_for(const Rooms& rooms, std::uint64_t 
   for (const auto& room : rooms) {
     std::uint64_t beside = 0;
     for (const auto& other : rooms) {
-      if (other != room) beside += bytes_of(other->manifest) + other->left_at_most;
+      if (other == room) continue;
+      beside += beside_of(other->manifest, other->left_at_most, room->manifest);
     }
     ResidencyRequest request = request_for(*room, budget, budget, beside);
     if (anew) {

@@ -31,9 +31,10 @@ Task<Result<void>> put_missing(ChunkStore& store, ArtifactFile& file) {
 Task<Result<void>> run_canary(Env env, ChunkStore& store, Digest artifact, const TryOut& try_out) {
   constexpr Duration kCost = std::chrono::milliseconds(100);
   if (try_out) {
-    std::function<Result<void>(PageSource&)> job =
-        [parallel = &env.compute.parallel()](auto& from) { return try_model(from, *parallel); };
-    co_return co_await try_out(artifact, std::move(job), kCost);
+    Trial trial = [parallel = &env.compute.parallel()](auto& from, auto vocabulary) {
+      return try_model(from, *parallel, std::move(vocabulary));
+    };
+    co_return co_await try_out(artifact, std::move(trial), kCost);
   }
   CO_TRY(const auto pages, co_await SlotPages::open(store, artifact));
   Result<void> passed;

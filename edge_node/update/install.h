@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -12,11 +13,13 @@
 namespace skein {
 
 class PageSource;
+class Tokenizer;
 
-// Runs a job on Compute with a stored artifact's pages, in the memory there is for weights. `cost`
-// is what a simulator charges. Errc::kCorrupt: a page is damaged, and no longer in the store.
-using TryOut = std::function<Task<Result<void>>(
-    Digest artifact, std::function<Result<void>(PageSource&)> job, Duration cost)>;
+// With an artifact's pages, and its vocabulary if that is in memory already; on Compute.
+using Trial = std::function<Result<void>(PageSource&, std::shared_ptr<const Tokenizer>)>;
+// Runs it with a stored artifact's pages, in the memory there is for weights. `cost` is what a
+// simulator charges. Errc::kCorrupt: a page is damaged, and no longer in the store.
+using TryOut = std::function<Task<Result<void>>(Digest artifact, Trial trial, Duration cost)>;
 
 struct InstallOptions {
   std::string artifact_path;

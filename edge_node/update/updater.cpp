@@ -264,10 +264,10 @@ Task<AnyUpdateEvent> Updater::run_canary(Digest artifact) {
 }
 
 Task<AnyUpdateEvent> Updater::run_canary_within(Digest artifact) {
-  std::function<Result<void>(PageSource&)> job = [this](PageSource& pages) {
-    return try_model(pages, env_.compute.parallel());
+  Trial trial = [this](PageSource& pages, auto vocabulary) {
+    return try_model(pages, env_.compute.parallel(), std::move(vocabulary));
   };
-  const auto passed = co_await hooks_.try_out(artifact, std::move(job), canary_cost(manifest_));
+  const auto passed = co_await hooks_.try_out(artifact, std::move(trial), canary_cost(manifest_));
   if (passed) co_return Event::CanaryPassed{artifact};
   const Errc code = passed.error().code;
   const char* kind = code == Errc::kCorrupt || code == Errc::kNotFound        ? "page"

@@ -7,8 +7,9 @@
 
 namespace skein {
 
-Result<void> try_model(PageSource& pages, Parallel& parallel) {
-  TRY(const auto model, Model::open(pages));
+Result<void> try_model(PageSource& pages, Parallel& parallel,
+                       std::shared_ptr<const Tokenizer> vocabulary) {
+  TRY(const auto model, Model::open(pages, std::move(vocabulary)));
   const std::uint32_t vocab = model->config().vocab;
   Runner runner(*model, parallel);
   RwkvState state = model->initial_state();

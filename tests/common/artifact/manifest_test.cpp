@@ -50,6 +50,19 @@ TEST(Manifest, FindsATensorByName) {
   EXPECT_EQ(find_tensor(manifest, "blocks.0.tensor_9"), nullptr);
 }
 
+TEST(Manifest, KnowsAVocabularyByItsPages) {
+  const Manifest one = sample_artifact(1).manifest();
+  ASSERT_FALSE(one.tokenizer.pages.empty());
+  Manifest other = one;
+  other.name = "other";
+  EXPECT_TRUE(have_same_vocabulary(one, other));
+  other.pages[other.tokenizer.pages[0]].digest = sha256(as_bytes("other words"));
+  EXPECT_FALSE(have_same_vocabulary(one, other));
+  other.tokenizer = {};
+  EXPECT_FALSE(have_same_vocabulary(one, other));
+  EXPECT_FALSE(have_same_vocabulary(other, other)) << "there is none";
+}
+
 TEST(Manifest, NamesEveryArchitecture) {
   EXPECT_EQ(name_of(Architecture::kRwkv4), "rwkv4");
   EXPECT_EQ(name_of(Architecture::kRwkv5_1), "rwkv5.1");

@@ -45,6 +45,16 @@ TEST_F(ModelHostTest, KeepsTheRunningModelWhenTheNextDoesNotOpen) {
   EXPECT_EQ(host.current()->digest, v1_);
 }
 
+TEST_F(ModelHostTest, ModelsWithTheSameVocabularyHaveItOnce) {
+  ModelHost host(env_, store_);
+  ASSERT_TRUE(real_.run(host.load(v1_)));
+  const auto first = host.current();
+  ASSERT_NE(first->model->tokenizer(), nullptr);
+  ASSERT_TRUE(real_.run(host.load(v2_)));
+  EXPECT_NE(host.current(), first);
+  EXPECT_EQ(host.current()->model->tokenizer(), first->model->tokenizer());
+}
+
 TEST_F(ModelHostTest, ALoadWaitsForMemoryThatIsLent) {
   using std::chrono_literals::operator""s;
   HostOptions options;
