@@ -10,6 +10,7 @@ namespace skein::paging {
 
 namespace {
 
+constexpr std::size_t kBegunAtOnce = 32;   // reads
 constexpr std::uint32_t kManyMissing = 8;  // one row of so many: reads are long anyway
 constexpr std::uint32_t kTried = 8;        // places looked at for a row
 constexpr std::uint32_t kPassesAnAge = 32;
@@ -221,9 +222,14 @@ Result<void> NeuronCache::begin(Half& half) {
     counters_.value_bytes += read.out.size();
   }
   counters_.row_reads += planned_.size();
-  const auto submitted = reads_->submit(planned_);
-  if (submitted) half.reading = static_cast<std::uint32_t>(planned_.size());
-  return submitted;
+  // The first ones are on their way while the others are begun.
+  for (std::span<const BlockRead> rest = planned_; !rest.empty();) {
+    const auto some = rest.first(std::min<std::size_t>(rest.size(), kBegunAtOnce));
+    TRY_VOID(reads_->submit(some));
+    half.reading += static_cast<std::uint32_t>(some.size());
+    rest = rest.subspan(some.size());
+  }
+  return {};
 }
 
 Result<void> NeuronCache::collect(std::size_t at_least) {

@@ -147,14 +147,28 @@ Result<void> PageStream::verify(std::uint32_t count, Parallel& parallel) {
   return {};
 }
 
-Result<void> PageStream::take(std::uint32_t first, std::uint32_t count, Parallel& parallel) {
+Result<void> PageStream::read_on() {
+  return held_ == 0 ? Result<void>{} : fill(after(slot(held_ - 1).entry));
+}
+
+bool PageStream::has_come(std::uint32_t count) const {
+  for (std::uint32_t i = 0; i < count; ++i) {
+    if (i >= held_ || slot(i).state == State::kReading) return false;
+  }
+  return true;
+}
+
+Result<void> PageStream::take(std::uint32_t first, std::uint32_t count, Parallel& parallel,
+                              bool others_first) {
   CHECK(count > 0 && count <= slots());
   std::uint32_t place = 0;
   while (place < held_ && slot(place).entry != first) ++place;
   if (place == held_ && held_ > 0) ++counters_.restarts;
   TRY_VOID(drop(place));
-  TRY_VOID(fill(held_ == 0 ? first : after(slot(held_ - 1).entry)));
   TRY_VOID(collect(0));
+  if (!others_first || !has_come(count)) {
+    TRY_VOID(fill(held_ == 0 ? first : after(slot(held_ - 1).entry)));
+  }
   std::uint32_t there = 0;
   for (std::uint32_t i = 0; i < count; ++i) there += slot(i).state != State::kReading ? 1U : 0U;
   counters_.hits += there;

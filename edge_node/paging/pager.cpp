@@ -81,8 +81,13 @@ bool Pager::is_pinned(std::uint32_t tensor, std::size_t segment) const {
 
 bool Pager::is_kept_coded(std::uint32_t tensor, std::size_t segment) const {
   const TensorResidence& residence = plan_.tensors[tensor];
-  return residence.kind == Residence::kStreamed && segment >= residence.pinned_segments &&
-         segment - residence.pinned_segments < residence.coded_segments;
+  return residence.kind == Residence::kStreamed &&
+         residence.is_coded(segment, manifest().tensors[tensor].segments.size());
+}
+
+// Of a matrix that streams, once all is open: how many pages stay coded was a guess.
+bool Pager::is_read(std::uint32_t page) const {
+  return pinned_at_[page] == nullptr && coded_at_[page].empty();
 }
 
 bool Pager::is_paged(std::uint32_t tensor) const {
@@ -170,34 +175,39 @@ Pager::Segments Pager::segments_from(std::uint32_t tensor, std::uint32_t first) 
   const auto from = static_cast<std::uint32_t>(after - segments.begin()) - 1;
   const auto count = static_cast<std::uint32_t>(segments.size());
   if (from < residence.pinned_segments) return {from, residence.pinned_segments};
-  const std::uint32_t streamed = residence.pinned_segments + residence.coded_segments;
-  if (from < streamed) return {from, std::min(streamed, from + coded_->buffers())};
   // Half of the buffers at most, so that the others fill meanwhile.
-  std::uint32_t most = std::max(1U, stream_reads_->slots() / 2);
-  if (pages_->coded) most = std::min(most, coded_->buffers());
-  return {from, std::min(count, from + most)};
+  const std::uint32_t most_read = stream_reads_ ? std::max(1U, stream_reads_->slots() / 2) : 0;
+  std::uint32_t read = 0, coded = 0, end = from;
+  for (; end < count; ++end) {
+    const bool is_next_read = is_read(segments[end].page);
+    if (is_next_read && coded != 0 && !residence.in_turn) break;  // it arrives meanwhile
+    if (is_next_read && read == most_read) break;
+    const std::uint32_t decoded = coded + (pages_->coded ? read : 0);
+    if ((!is_next_read || pages_->coded) && decoded == coded_->buffers()) break;
+    ++(is_next_read ? read : coded);
+  }
+  return {from, end};
 }
 
 // Reads, decodes and verifies what is not there; data_of() these until the next call.
 Result<void> Pager::bring(std::uint32_t tensor, Segments segments) {
-  next_coded_ = coded_after_[tensor];
   const TensorEntry& entry = manifest().tensors[tensor];
-  const TensorResidence& residence = plan_.tensors[tensor];
-  const std::uint32_t streamed = residence.pinned_segments + residence.coded_segments;
-  const std::uint32_t first_read = std::max(segments.first, streamed);
-  if (first_read < segments.last) {
-    TRY_VOID(stream_reads_->take(first_entry_[tensor] + (first_read - streamed),
-                                 segments.last - first_read, *parallel_));
+  const std::uint32_t first = entry.segments[segments.first].page;
+  const std::uint32_t last = entry.segments[segments.last - 1].page;
+  next_coded_ = coded_place_[first];
+  const std::uint32_t reads = entry_[last] + (is_read(last) ? 1 : 0) - entry_[first];
+  if (reads != 0) {
+    const bool rows_follow = rows_follow_[tensor] != 0 && segments.last == entry.segments.size();
+    TRY_VOID(stream_reads_->take(entry_[first], reads, *parallel_, rows_follow));
   }
   if (!coded_) return {};
   bringing_.clear();
   for (std::uint32_t i = segments.first; i < segments.last; ++i) {
     const std::uint32_t page = entry.segments[i].page;
-    if (is_kept_coded(tensor, i)) {
+    if (!coded_at_[page].empty()) {
       bringing_.push_back({page, coded_at_[page], true});
-    } else if (i >= streamed && pages_->coded) {
-      const std::byte* const at = stream_reads_->at(first_entry_[tensor] + (i - streamed));
-      bringing_.push_back({page, {at, pages_->sizes[page]}, false});
+    } else if (pages_->coded && is_read(page)) {
+      bringing_.push_back({page, {stream_reads_->at(entry_[page]), pages_->sizes[page]}, false});
     }
   }
   const Instant began = clock_.now();
@@ -222,11 +232,8 @@ bool Pager::decode_ahead() {
 
 const std::byte* Pager::data_of(std::uint32_t tensor, std::uint32_t segment) const {
   const std::uint32_t page = manifest().tensors[tensor].segments[segment].page;
-  const TensorResidence& residence = plan_.tensors[tensor];
-  const std::uint32_t streamed = residence.pinned_segments + residence.coded_segments;
-  if (segment < residence.pinned_segments) return pinned_at_[page];
-  if (segment < streamed || pages_->coded) return coded_->at(page);
-  return stream_reads_->at(first_entry_[tensor] + (segment - streamed));
+  if (pinned_at_[page] != nullptr) return pinned_at_[page];
+  return pages_->coded || !is_read(page) ? coded_->at(page) : stream_reads_->at(entry_[page]);
 }
 
 Result<std::span<const RowBlock>> Pager::rows_from(std::uint32_t tensor, std::uint32_t first) {
@@ -265,6 +272,7 @@ void Pager::want(std::uint32_t tensor, std::span<const std::uint8_t> wanted) {
   if (wanted_tensor_ == kNoTensor) {
     next_coded_ = coded_after_[tensor];
     wanted_ = neurons_->want(tensor, wanted, *parallel_);
+    if (wanted_ && stream_reads_) wanted_ = stream_reads_->read_on();
   } else {
     std::fill_n(neuron_at_.begin(), wanted.size(), nullptr);
   }

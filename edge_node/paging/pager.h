@@ -113,6 +113,7 @@ class Pager final : public PageSource, public PagedTensors {
   Pager(Clock& clock, ResidencyPlan plan);
   // In pager_opening.cpp.
   void lay_out_stream();
+  void find_layers(std::span<const std::uint32_t> read);
   Result<void> open_files(Disk& disk);
   void open_coders(const TagKey& key);
   Result<void> open_stream(Disk& disk, const TagKey& key);
@@ -127,6 +128,7 @@ class Pager final : public PageSource, public PagedTensors {
 
   bool is_pinned(std::uint32_t tensor, std::size_t segment) const;
   bool is_kept_coded(std::uint32_t tensor, std::size_t segment) const;
+  bool is_read(std::uint32_t page) const;
   Result<void> look_up(std::uint32_t page);
   Segments segments_from(std::uint32_t tensor, std::uint32_t first) const;
   Result<void> bring(std::uint32_t tensor, Segments segments);
@@ -142,10 +144,12 @@ class Pager final : public PageSource, public PagedTensors {
   std::vector<const std::byte*> pinned_at_;     // of each page; nullptr: not pinned
   std::vector<ByteView> coded_at_;              // of each page; empty: not kept coded
   std::vector<paging::CodedPage> coded_cycle_;  // those that are kept coded, in order of use
+  std::vector<std::uint32_t> coded_place_;      // in it, of each page, or of what comes next
   std::vector<std::uint32_t> coded_after_;      // in it, what comes after each tensor
   std::uint32_t coded_head_ = 0;                // in it, where the head's begin
   std::vector<std::uint32_t> stream_;           // the cycle of those that are read
-  std::vector<std::uint32_t> first_entry_;      // in it, of each tensor
+  std::vector<std::uint32_t> entry_;            // in it, of each page, or of what comes next
+  std::vector<std::uint8_t> rows_follow_;       // a tensor: what is multiplied next is read by rows
   std::uint32_t head_ = kNoTensor;
   std::vector<Stretch> layers_;                    // of each layer; the head last
   std::vector<std::vector<RowBlock>> key_blocks_;  // of each layer, for a predictor

@@ -20,44 +20,51 @@ using paging::AlignedMemory;
 using paging::CodedPages;
 using paging::WholeRange;
 
-namespace {
-
-std::uint32_t first_streamed(const TensorResidence& residence) {
-  return residence.pinned_segments + residence.coded_segments;
-}
-
-}  // namespace
-
 // The pages that stay coded, and those that stream, in order of use; where each layer's are among
 // the latter.
 void Pager::lay_out_stream() {
   const Manifest& manifest = pages_->manifest;
-  first_entry_.assign(manifest.tensors.size(), ~0U);
+  entry_.assign(manifest.pages.size(), 0);
+  coded_place_.assign(manifest.pages.size(), 0);
   std::size_t most_blocks = 0;
   std::uint32_t most_rows = 0;
-  layers_.resize(manifest.config.layers + 1);
   coded_after_.resize(manifest.tensors.size());
+  rows_follow_.resize(manifest.tensors.size());
+  std::vector<std::uint32_t> read(manifest.tensors.size());
+  std::optional<std::uint32_t> before;
   for (const std::uint32_t tensor : order_of_use(manifest)) {
     const TensorEntry& entry = manifest.tensors[tensor];
     if (entry.name == "head.weight") {
       head_ = tensor;
       coded_head_ = static_cast<std::uint32_t>(coded_cycle_.size());
     }
-    for (std::size_t i = 0; i < entry.segments.size(); ++i) {
-      const std::uint32_t page = entry.segments[i].page;
-      if (is_kept_coded(tensor, i)) coded_cycle_.push_back({page, coded_at_[page], true});
+    const bool streams = plan_.tensors[tensor].kind == Residence::kStreamed;
+    for (const Segment& segment : entry.segments) {
+      if (!streams) break;
+      entry_[segment.page] = static_cast<std::uint32_t>(stream_.size());
+      coded_place_[segment.page] = static_cast<std::uint32_t>(coded_cycle_.size());
+      const ByteView coded = coded_at_[segment.page];
+      if (!coded.empty()) coded_cycle_.push_back({segment.page, coded, true});
+      if (!is_read(segment.page)) continue;
+      stream_.push_back(segment.page);
+      ++read[tensor];
     }
     coded_after_[tensor] = static_cast<std::uint32_t>(coded_cycle_.size());
-    if (plan_.tensors[tensor].kind != Residence::kStreamed) continue;
-    first_entry_[tensor] = static_cast<std::uint32_t>(stream_.size());
-    for (std::size_t i = first_streamed(plan_.tensors[tensor]); i < entry.segments.size(); ++i) {
-      stream_.push_back(entry.segments[i].page);
-    }
+    if (before && plan_.tensors[tensor].kind == Residence::kRows) rows_follow_[*before] = 1;
+    before = tensor;
+    if (!streams) continue;
     if (entry.layout == Layout::kRows) most_rows = std::max(most_rows, entry.rows);
     most_blocks = std::max(most_blocks, entry.segments.size());
   }
   blocks_.reserve(most_blocks);
   neuron_at_.resize(most_rows);
+  find_layers(read);
+}
+
+// `read`: pages that stream, of each tensor.
+void Pager::find_layers(std::span<const std::uint32_t> read) {
+  const Manifest& manifest = pages_->manifest;
+  layers_.resize(manifest.config.layers + 1);
   std::uint32_t at = 0;
   for (std::uint32_t layer = 0; layer <= manifest.config.layers; ++layer) {
     const std::string block = layer == manifest.config.layers
@@ -65,10 +72,7 @@ void Pager::lay_out_stream() {
                                   : "blocks." + std::to_string(layer) + ".";
     std::uint32_t end = at;
     for (std::size_t i = 0; i < manifest.tensors.size(); ++i) {
-      if (first_entry_[i] == ~0U || !manifest.tensors[i].name.starts_with(block)) continue;
-      const std::size_t streamed =
-          manifest.tensors[i].segments.size() - first_streamed(plan_.tensors[i]);
-      end += static_cast<std::uint32_t>(streamed);
+      if (manifest.tensors[i].name.starts_with(block)) end += read[i];
     }
     layers_[layer] = {at, end};
     at = end;

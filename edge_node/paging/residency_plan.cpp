@@ -8,6 +8,7 @@
 #include "common/model/model.h"
 #include "common/model/weights.h"
 #include "edge_node/paging/internal/memory_account.h"
+#include "edge_node/paging/internal/page_order.h"
 #include "edge_node/paging/internal/screened_head.h"
 #include "edge_node/paging/internal/stored_pages.h"
 #include "edge_node/paging/internal/tier_choice.h"
@@ -15,41 +16,14 @@
 
 namespace skein {
 
+using paging::Candidate;
 using paging::MemoryAccount;
 
 namespace {
 
-// What is pinned first, last what is streamed first: reads of one big matrix a layer are spread
-// over the whole pass, so that they and computing overlap with few buffers. A head whose screen is
-// held is read least of all.
-enum Rank : unsigned char { kSmall, kTimeMix, kHead, kChannelMix, kScreenedHead };
-
-Rank rank_of(std::string_view name, bool holds_screen) {
-  if (name == "head.weight") return holds_screen ? kScreenedHead : kHead;
-  if (name.ends_with("ffn.key.weight") || name.ends_with("ffn.value.weight")) return kChannelMix;
-  return name.ends_with(".weight") ? kTimeMix : kSmall;
-}
-
 std::uint64_t bytes_of(const TensorEntry& tensor, std::uint32_t rows) {
   return stored_bytes(tensor.format, tensor.layout, rows, tensor.cols);
 }
-
-// What a plan decides about: a matrix with pages of its own, or a neuron-major one by rows.
-struct Candidate {
-  std::uint32_t tensor = 0;
-  Rank rank = kSmall;
-  std::uint64_t bytes = 0;
-};
-
-// A page of such a matrix. Of one rank the first ones of each are worth keeping most, in turn:
-// reads are then spread over the whole pass.
-struct Place {
-  std::uint32_t tensor = 0;
-  Rank rank = kSmall;
-  double depth = 0;        // in its matrix, 0 to 1
-  double read = 1;         // of it, for a token, when it is not in memory
-  std::size_t number = 0;  // in the order of use
-};
 
 class Planner {
  public:
@@ -61,7 +35,10 @@ class Planner {
         head_(manifest, request) {
     plan_.tensors.resize(manifest.tensors.size());
     find_candidates();
-    list_pages();
+    for (const auto& [place, page] : paging::order_pages(manifest_, request_, dense_, head_)) {
+      places_.push_back(place);
+      pages_.push_back(page);
+    }
   }
 
   Result<std::uint64_t> smallest() {
@@ -108,7 +85,6 @@ class Planner {
   };
 
   void find_candidates();
-  void list_pages();
   void find_block(const TensorEntry& tensor);
   Result<void> check_values() const;
   std::uint32_t stored_bytes_of(std::uint32_t page) const {
@@ -137,8 +113,8 @@ class Planner {
   paging::ScreenedHead head_;
   ResidencyPlan plan_;
   std::vector<Candidate> dense_, values_;
-  std::vector<Place> places_;            // the pages of dense_, best first ...
-  std::vector<paging::TierPage> pages_;  // ... and their sizes
+  std::vector<paging::PagePlace> places_;  // the pages of dense_, best first ...
+  std::vector<paging::TierPage> pages_;    // ... and their sizes
   std::uint64_t dense_bytes_ = 0;
   std::uint64_t value_bytes_ = 0;
   std::uint64_t slot_bytes_ = 0;
@@ -169,7 +145,7 @@ void Planner::find_candidates() {
   const std::uint64_t slack = 2ULL * request_.alignment;
   for (const std::uint32_t index : order_of_use(manifest_)) {
     const TensorEntry& tensor = manifest_.tensors[index];
-    const Candidate candidate = {index, rank_of(tensor.name, holds_screen_),
+    const Candidate candidate = {index, paging::rank_of(tensor.name, holds_screen_),
                                  bytes_of(tensor, tensor.rows)};
     if (is_read_by_rows(tensor)) {
       values_.push_back(candidate);
@@ -220,33 +196,6 @@ void Planner::find_block(const TensorEntry& tensor) {
     fewest = std::min(fewest, tensor.segments[i].rows);
   }
   least_decoded_ = std::max(least_decoded_, (kNeuronBlock + fewest - 2) / fewest + 1);
-}
-
-void Planner::list_pages() {
-  std::vector<std::pair<Place, paging::TierPage>> all;
-  for (const Candidate& candidate : dense_) {
-    const auto& segments = manifest_.tensors[candidate.tensor].segments;
-    for (std::size_t i = 0; i < segments.size(); ++i) {
-      const double depth = (static_cast<double>(i) + 0.5) / static_cast<double>(segments.size());
-      const std::uint32_t bytes = manifest_.pages[segments[i].page].bytes;
-      const std::uint32_t stored = stored_bytes_of(segments[i].page);
-      paging::TierPage page = {bytes, stored, stored};
-      if (request_.coded) {
-        page.decoded = static_cast<std::uint32_t>(paging::page_aligned(bytes));
-        page.coded = static_cast<std::uint32_t>(paging::page_aligned(stored));
-      }
-      const double read = candidate.rank == kScreenedHead ? head_.share_read(segments[i].page) : 1;
-      page.stored = static_cast<std::uint32_t>(read * stored);
-      all.push_back({{candidate.tensor, candidate.rank, depth, read, all.size()}, page});
-    }
-  }
-  std::ranges::sort(all, {}, [](const auto& each) {
-    return std::tuple(each.first.rank, each.first.depth, each.first.number);
-  });
-  for (const auto& [place, page] : all) {
-    places_.push_back(place);
-    pages_.push_back(page);
-  }
 }
 
 Result<void> Planner::check_values() const {
@@ -399,6 +348,9 @@ std::uint64_t Planner::keep_pages(std::uint64_t left) {
     TensorResidence& tensor = plan_.tensors[candidate.tensor];
     const std::size_t all = manifest_.tensors[candidate.tensor].segments.size();
     if (tensor.pinned_segments == all) tensor.kind = Residence::kPinned;
+    // Where buffers do not hold what is read of a matrix, decoding goes on beside the reads.
+    const std::size_t read = all - tensor.pinned_segments - tensor.coded_segments;
+    tensor.in_turn = candidate.rank == paging::Rank::kHead && read > plan_.stream_slots;
   }
   slack_ = best->slack;
   return left - best->taken - best->slack - best->choice.pinned_bytes - best->choice.coded_bytes;

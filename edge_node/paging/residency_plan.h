@@ -62,6 +62,15 @@ struct TensorResidence {
   Residence kind = Residence::kCopied;
   std::uint32_t pinned_segments = 0;  // kStreamed
   std::uint32_t coded_segments = 0;   // likewise
+  bool in_turn = false;  // those that are read lie between the coded ones, not behind them
+  // Of `count` segments.
+  bool is_coded(std::size_t segment, std::size_t count) const {
+    if (segment < pinned_segments) return false;
+    const std::size_t at = segment - pinned_segments, all = count - pinned_segments;
+    const std::size_t read = all - coded_segments;
+    if (!in_turn) return at < coded_segments;
+    return (at + 1) * read / all == at * read / all;
+  }
 };
 
 // A line of the account.

@@ -4,13 +4,6 @@
 
 namespace skein::paging {
 
-namespace {
-
-// Of the coders' rate, which is one page's over and over, in the cache (0.63 to 0.9 were seen).
-constexpr double kDecodedInPass = 0.75;
-
-}  // namespace
-
 double token_seconds(double storage_s, double compute_s) {
   constexpr double kNotHidden = 0.5;
   return std::max(storage_s, compute_s) + kNotHidden * std::min(storage_s, compute_s);

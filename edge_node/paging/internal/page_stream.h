@@ -35,8 +35,11 @@ class PageStream {
   std::uint32_t slots() const { return static_cast<std::uint32_t>(slots_.size()); }
   // Passes walk through entries [first, last) of the cycle, over and over.
   void set_range(std::uint32_t first, std::uint32_t last);
-  // Entries [first, first + count) of the cycle, at most slots(); gives up what is before.
-  Result<void> take(std::uint32_t first, std::uint32_t count, Parallel& parallel);
+  // Entries [first, first + count) of the cycle, at most slots(); gives up what is before, and
+  // reads on: at once, or, where these are there and other reads come first, with read_on().
+  Result<void> take(std::uint32_t first, std::uint32_t count, Parallel& parallel,
+                    bool others_first = false);
+  Result<void> read_on();
   // A page of the stretch taken last, as it stands in the file.
   const std::byte* at(std::uint32_t entry) const;
   // What was read is read again: it was not what it must be.
@@ -55,6 +58,7 @@ class PageStream {
   std::uint32_t page_of(const Slot& slot) const { return cycle_[slot.entry]; }
   const std::byte* data_of(const Slot& slot) const;
   std::uint32_t after(std::uint32_t entry) const;
+  bool has_come(std::uint32_t count) const;
   Result<void> drop(std::uint32_t count);
   BlockRead begin(std::uint32_t entry);
   Result<void> fill(std::uint32_t next);

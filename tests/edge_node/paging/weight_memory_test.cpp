@@ -108,21 +108,21 @@ TEST_F(WeightMemoryTest, WeightsHaveTheMemoryOfSessionsUntilThoseCome) {
     EXPECT_TRUE(!memory.must_plan(sessions) || memory.plan_sessions(sessions));
     first_.step(1);
     EXPECT_EQ(memory.openings(), opened + openings) << sessions << " sessions";
-    const auto streamed = [&] {  // pages of dense matrices: the same ones for every token
-      return memory.counters().misses - memory.counters().row_misses;
+    const auto streamed = [&] {  // of dense matrices: the same pages for every token
+      return memory.counters().bytes_read - memory.counters().value_bytes;
     };
     const std::uint64_t before = streamed();
-    first_.step(2);
-    return streamed() - before;
+    for (TokenId token = 2; token < 6; ++token) first_.step(token);
+    return static_cast<double>(streamed() - before);
   };
-  const std::uint64_t alone = streamed_with(1, 0);
-  const std::uint64_t crowded = streamed_with(3, 1);
-  EXPECT_GT(crowded, alone);
-  EXPECT_EQ(streamed_with(4, 0), crowded) << "planned for already";
+  const double alone = streamed_with(1, 0);
+  const double crowded = streamed_with(3, 1);
+  EXPECT_GT(crowded, 1.2 * alone);
+  EXPECT_NEAR(streamed_with(4, 0), crowded, 0.1 * crowded) << "planned for already";
   clock.advance(std::chrono::minutes(4));
-  EXPECT_EQ(streamed_with(1, 0), crowded) << "they may come again";
+  EXPECT_NEAR(streamed_with(1, 0), crowded, 0.1 * crowded) << "they may come again";
   clock.advance(std::chrono::minutes(2));
-  EXPECT_EQ(streamed_with(1, 1), alone);
+  EXPECT_NEAR(streamed_with(1, 1), alone, 0.1 * alone);
 }
 
 TEST_F(WeightMemoryTest, SessionsThatFitBesideAllOfAModelDoNotReadItAnew) {
