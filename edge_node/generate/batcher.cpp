@@ -140,17 +140,21 @@ void Batcher::gather() {
   }
 }
 
-// What more sessions took, before weights take its place.
-void Batcher::give_back(const HostedModel& hosted) {
-  if (hosted.memory == nullptr) return;
-  const std::uint32_t before = std::exchange(planned_, hosted.memory->planned_sessions());
-  if (planned_ >= before) return;
+void Batcher::give_back() {
   runner_.give_back();
   logits_ = std::vector<float>();
 }
 
 void Batcher::compute(const HostedModel& hosted, bool last) {
-  give_back(hosted);
+  if (hosted.memory == nullptr) return compute_pass(hosted, last);
+  // What more sessions took, before weights take its place; and another model's.
+  const std::uint32_t before = std::exchange(planned_, hosted.memory->planned_sessions());
+  if (planned_ < before) give_back();
+  compute_pass(hosted, last);
+  if (hosted.memory->takes_turns()) give_back();
+}
+
+void Batcher::compute_pass(const HostedModel& hosted, bool last) {
   const auto stay = hosted.enter();
   if (!stay) {
     outcome_ = tl::unexpected<Error>(stay.error());

@@ -54,6 +54,12 @@ std::uint64_t beside_of(const Manifest& manifest, std::uint64_t left, const Mani
   return left - std::min(left, shares ? vocabulary_bytes(manifest) : 0) + bytes_of(manifest);
 }
 
+// Answers that began with another model of more sessions go on beside this one's.
+std::uint64_t states_beside(std::uint32_t sessions, std::uint32_t others,
+                            const Manifest& manifest) {
+  return others <= sessions ? 0 : (others - sessions) * RwkvState(manifest.config).bytes();
+}
+
 std::string at_least(std::uint64_t bytes) {
   return "give at least " + std::to_string((bytes >> 20U) + 2) + "M";
 }
@@ -125,15 +131,25 @@ WeightMemory::Rooms WeightMemory::alive() const {
   return rooms;
 }
 
-// What the other models keep while this one's weights are in memory: now, or whatever happens.
-std::uint64_t WeightMemory::beside(const Room& room, bool at_most) const {
+// What the other models keep while this one's weights are in memory.
+std::uint64_t WeightMemory::beside(const Room& room) const {
   std::uint64_t bytes = 0;
   const Rooms rooms = alive();
   const std::scoped_lock lock(mutex_);
   for (const auto& other : rooms) {
     if (other.get() == &room) continue;
-    const std::uint64_t left = at_most ? other->left_at_most : other->left_behind;
-    bytes += beside_of(other->manifest, left, room.manifest);
+    bytes += beside_of(other->manifest, other->left_behind, room.manifest) +
+             states_beside(sessions_of(room), sessions_of(*other), other->manifest);
+  }
+  return bytes;
+}
+
+// Whatever happens, sessions apart.
+std::uint64_t WeightMemory::most_beside(const Room& room) const {
+  std::uint64_t bytes = 0;
+  for (const auto& other : alive()) {
+    if (other.get() == &room) continue;
+    bytes += beside_of(other->manifest, other->left_at_most, room.manifest);
   }
   return bytes;
 }
@@ -142,7 +158,7 @@ std::uint64_t WeightMemory::beside(const Room& room, bool at_most) const {
 // which takes this one's place while they go on; one at least.
 Result<std::uint32_t> WeightMemory::sessions_within(const Room& room, std::uint64_t budget) const {
   const std::uint64_t next = beside_of(room.manifest, room.left_at_most, room.manifest);
-  ResidencyRequest request = request_for(room, budget, budget, std::max(beside(room, true), next));
+  ResidencyRequest request = request_for(room, budget, budget, std::max(most_beside(room), next));
   request.sessions = 1;
   TRY(const std::uint64_t least, smallest_budget(room.manifest, request));
   const std::uint64_t most = std::min(budget, least + budget / kSessionsPart);
@@ -163,6 +179,7 @@ Result<std::uint64_t> WeightMemory::least_for(const Rooms& rooms, std::uint64_t 
     for (const auto& other : rooms) {
       if (other == room) continue;
       beside += beside_of(other->manifest, other->left_at_most, room->manifest);
+      if (!anew) beside += states_beside(room->sessions, other->sessions, other->manifest);
     }
     ResidencyRequest request = request_for(*room, budget, budget, beside);
     if (anew) {
@@ -295,6 +312,8 @@ Result<WeightMemory::Stay> WeightMemory::enter(BudgetedPages& pages, Model* mode
   return Stay(this);
 }
 
+bool WeightMemory::takes_turns() const { return alive().size() > 1; }
+
 std::uint32_t WeightMemory::sessions_of(const Room& room) const {
   return std::min<std::uint32_t>(room.sessions, planned_);
 }
@@ -341,7 +360,7 @@ Result<void> WeightMemory::open(Room& room, std::uint64_t budget) {
                 "do not change it while it is in use");
   }
   artifact.damaged = room.damaged;
-  ResidencyRequest request = request_for(room, budget, options_.budget, beside(room, false));
+  ResidencyRequest request = request_for(room, budget, options_.budget, beside(room));
   request.sessions = sessions_of(room);
   if (!room.measured) {
     TRY(room.measured, measure_paging(env_.disk, env_.clock, env_.compute.parallel(), artifact));

@@ -115,6 +115,8 @@ class WeightMemory {
   // weights get what fewer leave. Errors as smallest_budget's.
   Result<void> plan_sessions(std::size_t sessions);
   std::uint32_t planned_sessions() const { return planned_; }
+  // Several models: none keeps copies of states or logits while it does not compute.
+  bool takes_turns() const;
   // Compute: their memory is given back now, not when another model's are wanted.
   void leave(BudgetedPages& pages);
 
@@ -139,7 +141,8 @@ class WeightMemory {
   ResidencyRequest request_for(const paging::Room& room, std::uint64_t now, std::uint64_t budget,
                                std::uint64_t beside) const;
   Rooms alive() const;
-  std::uint64_t beside(const paging::Room& room, bool at_most) const;
+  std::uint64_t beside(const paging::Room& room) const;
+  std::uint64_t most_beside(const paging::Room& room) const;
   Result<void> take_in(const std::shared_ptr<paging::Room>& room);
   Result<std::uint32_t> sessions_within(const paging::Room& room, std::uint64_t budget) const;
   Result<std::uint64_t> least_for(const Rooms& rooms, std::uint64_t budget, bool anew) const;

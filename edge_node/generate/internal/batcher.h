@@ -60,7 +60,8 @@ class Batcher {
   void gather();
   Task<void> pass(const HostedModel& hosted);
   void compute(const HostedModel& hosted, bool last);  // on Compute
-  void give_back(const HostedModel& hosted);
+  void compute_pass(const HostedModel& hosted, bool last);
+  void give_back();
   void place_logits();
   void pass_over_fed();
   void feed_each();

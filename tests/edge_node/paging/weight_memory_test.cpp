@@ -221,6 +221,23 @@ TEST_F(WeightMemoryTest, SessionsLeaveRoomForTheModelThatTakesTheirModelsPlace) 
   }
 }
 
+TEST_F(WeightMemoryTest, CountsTheStatesOfAnswersThatGoOnBesideAModelOfFewerSessions) {
+  Twin large(test::random_model(Format::kQ8, kDeep, 1));
+  WeightMemory memory(env_, {.budget = least_for(large) + 6 * kMib, .sessions = 16});
+  first_.open(memory);
+  large.open(memory);
+  const std::uint32_t many = first_.budgeted().sessions();
+  const std::uint32_t few = large.budgeted().sessions();
+  ASSERT_GT(many, few);
+  const ResidencyRequest alone = {.sessions = few, .alignment = BlockReads::kMostAlignment};
+  EXPECT_GT(memory.smallest().value(), smallest_budget(large.manifest(), alone).value() +
+                                           (many - few) * RwkvState(kShape).bytes());
+  EXPECT_LE(memory.smallest().value(), memory.budget());
+  EXPECT_TRUE(memory.takes_turns());
+  first_.close();
+  EXPECT_FALSE(memory.takes_turns());
+}
+
 TEST_F(WeightMemoryTest, RefusesAModelBesideWhichTheOneThatAnswersDoesNotRunAndSaysWhatWouldDo) {
   WeightMemory memory(env_, {.budget = least_for(first_) + kMib / 8, .sessions = 16});
   first_.open(memory);
