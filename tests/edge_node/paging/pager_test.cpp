@@ -28,7 +28,8 @@ class PagedGolden : public testing::TestWithParam<test::GoldenModelKind> {};
 using Tiers = std::pair<double, double>;
 
 void expect_the_whole_models(const test::GoldenModelKind& kind, PageCoding coding,
-                             std::span<const Tiers> all, std::optional<BlockIo> reads = {}) {
+                             std::span<const Tiers> all, std::optional<BlockIo> reads = {},
+                             bool in_turn = false) {
   const auto expected = committed();
   real::ThreadPool threads(3);
   for (const Format format : test::kGoldenFormats) {
@@ -39,7 +40,9 @@ void expect_the_whole_models(const test::GoldenModelKind& kind, PageCoding codin
     for (const auto& [pinned, coded] : all) {
       // With and without rows read ahead.
       paged.ahead_bytes = pinned == 0.5 || pinned == 0.1 ? 0 : std::uint64_t{1} << 17;
-      const auto opened = paged.open(paged.plan(pinned, coded), threads);
+      ResidencyPlan plan = paged.plan(pinned, coded);
+      for (TensorResidence& tensor : plan.tensors) tensor.in_turn = in_turn;
+      const auto opened = paged.open(std::move(plan), threads);
       ASSERT_TRUE(opened) << line << ": " << to_string(opened.error());
       EXPECT_EQ(paged.pager->plan().pages_anything(), pinned < 1) << pinned;
       for (const std::string& hash : test::golden_hashes(*paged.model, threads)) {
@@ -69,6 +72,13 @@ TEST_P(PagedGolden, LogitsAreThoseOfTheWholeModelWhereAllButRowsIsCoded) {
 TEST_P(PagedGolden, LogitsAreThoseOfTheWholeModelWherePagesAreCodedAtOpening) {
   constexpr Tiers kAll[] = {{0.5, 0.4}, {0, 0.9}, {0, 0.4}};
   expect_the_whole_models(GetParam(), PageCoding::kPlain, kAll);
+}
+
+TEST_P(PagedGolden, LogitsAreThoseOfTheWholeModelWhereReadPagesLieBetweenCodedOnes) {
+  constexpr Tiers kAll[] = {{0.2, 0.5}, {0, 0.7}, {0, 0.3}};
+  for (const PageCoding coding : {PageCoding::kPlain, PageCoding::kCoded}) {
+    expect_the_whole_models(GetParam(), coding, kAll, {}, true);
+  }
 }
 
 // Every way of reading that this machine has, forced.

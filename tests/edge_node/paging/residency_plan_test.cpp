@@ -177,6 +177,59 @@ TEST_P(TieredPlans, TellOfEveryPage) {
               0.01 * static_cast<double>(decoded));
 }
 
+// A third of it here: then the keys are read, and the rest of the head at last.
+TEST_F(Plans, AsMuchOfTheHeadIsReadAsStorageDeliversWhileItIsMultiplied) {
+  ResidencyRequest request;
+  request.rates = {.storage = 5e9, .memory = 1.5e10};
+  const TensorEntry& head = *find_tensor(manifest(), "head.weight");
+  const double pages = static_cast<double>(head.segments.size());
+  bool some = false, all = false;
+  for (std::uint64_t more = 0; more < (std::uint64_t{12} << 20); more += 77'777) {
+    request.budget = least() + more;
+    const auto made = plan_residency(manifest(), request);
+    ASSERT_TRUE(made);
+    if (!made->pages_anything()) continue;
+    std::uint32_t keys = 0, keys_read = 0;
+    double head_read = 0;
+    for (std::size_t i = 0; i < manifest().tensors.size(); ++i) {
+      const TensorEntry& tensor = manifest().tensors[i];
+      const auto count = static_cast<std::uint32_t>(tensor.segments.size());
+      const bool streams = made->tensors[i].kind == Residence::kStreamed;
+      const std::uint32_t read = streams ? count - made->tensors[i].pinned_segments : 0;
+      if (&tensor == &head) head_read = read / pages;
+      if (!tensor.name.ends_with("ffn.key.weight")) continue;
+      keys += count;
+      keys_read += read;
+    }
+    if (keys_read > 0) EXPECT_GE(head_read, 0.32) << more;
+    if (keys_read < keys) EXPECT_LE(head_read, 0.35) << more;
+    some = some || (keys_read > 0 && keys_read < keys);
+    all = all || head_read == 1;
+  }
+  EXPECT_TRUE(some && all);
+}
+
+TEST(TensorResidence, WhatIsReadLiesEvenlyBetweenWhatStaysCoded) {
+  for (std::uint32_t count = 1; count < 40; ++count) {
+    for (std::uint32_t coded = 0; coded <= count; ++coded) {
+      for (const std::uint32_t pinned : {0U, std::min(3U, count - coded)}) {
+        const TensorResidence residence = {Residence::kStreamed, pinned, coded, true};
+        std::uint32_t found = 0, run = 0, longest = 0;
+        for (std::uint32_t i = 0; i < count; ++i) {
+          const bool is_coded = residence.is_coded(i, count);
+          EXPECT_TRUE(!is_coded || i >= pinned);
+          found += is_coded ? 1 : 0;
+          run = is_coded ? run + 1 : 0;
+          longest = std::max(longest, run);
+        }
+        EXPECT_EQ(found, coded) << count << ' ' << pinned;
+        const std::uint32_t read = count - pinned - coded;
+        if (read != 0) EXPECT_LE(longest, coded / read + 1) << count << ' ' << coded;
+      }
+    }
+  }
+}
+
 TEST_F(Plans, SlowStorageMakesPagesStayCodedAndFastStorageDecoded) {
   ModelConfig large = kConfig;
   large.width = 512;
