@@ -190,14 +190,14 @@ Result<void> read_environment(EdgeConfig& config, const Environment& environment
   return {};
 }
 
-Result<void> apply_setting(EdgeConfig& config, std::string_view setting) {
+Result<void> apply_setting(EdgeConfig& config, std::string_view setting, const std::string& where) {
   const std::size_t equals = setting.find('=');
   const std::size_t dot = setting.find('.');
   if (equals == std::string_view::npos || dot == std::string_view::npos || dot > equals) {
-    return fail(Errc::kUsage, "not section.key=value: " + std::string(setting), "--set");
+    return fail(Errc::kUsage, "not section.key=value: " + std::string(setting), where);
   }
   return apply(config, setting.substr(0, dot), setting.substr(dot + 1, equals - dot - 1),
-               setting.substr(equals + 1), "--set");
+               setting.substr(equals + 1), where);
 }
 
 Result<void> check_config(const EdgeConfig& config) {

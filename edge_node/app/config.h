@@ -51,8 +51,9 @@ using Environment = std::map<std::string, std::string>;
 // Errc::kUsage naming key and file for an unknown key or a bad value; kCorrupt for what is no TOML.
 Result<void> read_config(EdgeConfig& config, std::string_view toml, const std::string& file);
 Result<void> read_environment(EdgeConfig& config, const Environment& environment);
-// "section.key=value".
-Result<void> apply_setting(EdgeConfig& config, std::string_view setting);
+// "section.key=value"; `where` it was said, for messages.
+Result<void> apply_setting(EdgeConfig& config, std::string_view setting,
+                           const std::string& where = "--set");
 // What must hold between keys: addresses parse, loopback unless insecure, ...
 Result<void> check_config(const EdgeConfig& config);
 

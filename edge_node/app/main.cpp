@@ -45,17 +45,17 @@ Result<EdgeConfig> configure(const Flags& flags) {
     TRY_VOID(read_config(config, as_text(toml), flags.config));
   }
   TRY_VOID(read_environment(config, environment()));
-  std::vector<std::string> settings = flags.settings;
-  const auto add = [&](const char* key, const std::string& value) {
-    if (!value.empty()) settings.push_back(std::string(key) + "=" + value);
+  for (const std::string& setting : flags.settings) TRY_VOID(apply_setting(config, setting));
+  const auto take = [&](const char* flag, const char* key, const std::string& value) {
+    if (value.empty()) return Result<void>{};
+    return apply_setting(config, std::string(key) + "=" + value, flag);
   };
-  add("node.data_dir", flags.data_dir);
-  add("http.listen", flags.listen);
-  add("log.level", flags.log_level);
-  add("log.format", flags.log_format);
-  add("node.memory_budget", flags.memory_budget);
-  if (flags.insecure) add("http.insecure", "true");
-  for (const std::string& setting : settings) TRY_VOID(apply_setting(config, setting));
+  TRY_VOID(take("--data-dir", "node.data_dir", flags.data_dir));
+  TRY_VOID(take("--listen", "http.listen", flags.listen));
+  TRY_VOID(take("--log-level", "log.level", flags.log_level));
+  TRY_VOID(take("--log-format", "log.format", flags.log_format));
+  TRY_VOID(take("--memory-budget", "node.memory_budget", flags.memory_budget));
+  if (flags.insecure) TRY_VOID(take("--insecure", "http.insecure", "true"));
   TRY_VOID(check_config(config));
   config.memory_bytes = static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES)) *
                         static_cast<std::uint64_t>(sysconf(_SC_PAGE_SIZE));

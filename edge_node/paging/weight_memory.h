@@ -1,7 +1,8 @@
 // WeightMemory: the memory that the weights of a process's models may take under a budget, one
 // model's at a time. A model that computes while another's weights are there takes the memory over
-// and reads its own again: so two slots never hold more than the budget, and a switch waits for
-// nobody. A budget that changes is met before the next pass: the pager is closed and opened with
+// and reads its own again: so two slots never hold more than the budget, and a switch waits for no
+// answer. A model is let in where each one, with its sessions, runs beside what the others keep. A
+// budget that changes is met before the next pass: the pager is closed and opened with
 // another plan, states are elsewhere and no bit of a result changes.
 //
 // Owned by the app. Where a comment says Compute, in a job there, which run one after another; all

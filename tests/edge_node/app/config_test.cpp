@@ -88,6 +88,9 @@ TEST(EdgeConfig, LetsTheEnvironmentAndSettingsOverrule) {
   EXPECT_EQ(config.name, "env");
   ASSERT_TRUE(apply_setting(config, "node.name=a=b"));
   EXPECT_EQ(config.name, "a=b");
+  const auto flag = apply_setting(config, "node.memory_budget=4oM", "--memory-budget");
+  ASSERT_FALSE(flag);
+  EXPECT_EQ(flag.error().where, "--memory-budget");
   EXPECT_FALSE(apply_setting(config, "node.name"));
   EXPECT_FALSE(apply_setting(config, "node=x.y"));
   EXPECT_FALSE(read_environment(config, {{"SKEIN_LOG_LEVEL", "loud"}}));
